@@ -1,0 +1,44 @@
+"""Roles and ports of a LoadMaster HA pair, as Kemp's guide "LoadMaster HA for Azure" names them.
+
+A *role* is fixed by configuration and never changes; who is active at the moment is a *state*, not a role.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+
+class Role(StrEnum):
+    """The two units of a pair. The vendor's newer words are First and Second."""
+
+    MASTER = "Master"
+    SLAVE = "Slave"
+
+    @property
+    def partner(self) -> "Role":
+        """The other unit's role."""
+        return Role.SLAVE if self is Role.MASTER else Role.MASTER
+
+
+HEALTH_CHECK_PORT: Final = 8444
+"""Where a unit answers the balancer's probe (guide, 5.3 and 7)."""
+
+MANAGEMENT_PORT: Final = 8443
+"""Web user interface and management API (guide, 2)."""
+
+SSH_PORT: Final = 22
+
+SYNCHRONISATION_PORT: Final = 6973
+"""Settings synchronisation between the units; the guide says twice that it must not be blocked."""
+
+AGENT_METRICS_PORT: Final = 9101
+
+PROBE_FORBIDDEN_PORTS: Final = frozenset({19, 21, 25, 70, 110, 119, 143, 220, 993})
+"""Ports on which Azure refuses an HTTP probe."""
+
+CHECK_PORT_FORBIDDEN: Final = PROBE_FORBIDDEN_PORTS | {
+    SSH_PORT,
+    SYNCHRONISATION_PORT,
+    MANAGEMENT_PORT,
+    AGENT_METRICS_PORT,
+}
+"""Ports that cannot be the health check port: Azure's list and those that a unit already uses."""

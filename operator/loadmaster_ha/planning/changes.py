@@ -1,0 +1,100 @@
+"""The typed changes that a plan consists of. `azure.apply` carries out one at a time; nothing else writes to ARM."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from loadmaster_ha.domain.findings import Finding, Severity
+from loadmaster_ha.planning.arm import ResourceID
+
+
+class Section(StrEnum):
+    """The part of the set-up that a change or difference belongs to; label value of `loadmaster_drift_total`."""
+
+    PUBLIC_ADDRESS = "PublicAddress"
+    LOAD_BALANCER = "LoadBalancer"
+    INTERFACES = "Interfaces"
+    SECURITY_GROUPS = "SecurityGroups"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One field that is not as wanted, e.g. `probes[lm_web_health].intervalInSeconds: 15, should be 5`."""
+
+    path: str
+    have: Any
+    want: Any
+
+    def __str__(self) -> str:
+        if self.have is None:
+            return f"{self.path}: missing, should be {_short(self.want)}"
+        if self.want is None:
+            return f"{self.path}: {_short(self.have)}, should not be there"
+        return f"{self.path}: {_short(self.have)}, should be {_short(self.want)}"
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Write a whole resource, or one separately writable child (a security rule).
+
+    `body` is the complete request body. `if_match` is the etag it was planned on; None means that the resource is
+    absent and the write is sent with `If-None-Match: *`, so that somebody else's is never overwritten.
+    """
+
+    section: Section
+    resource: ResourceID
+    body: Mapping[str, Any]
+    if_match: str | None
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete a resource or one separately writable child. `why` is for the log and the Event."""
+
+    section: Section
+    resource: ResourceID
+    if_match: str | None
+    why: str
+
+
+Change: TypeAlias = Put | Delete
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done, in order, and what stands against it.
+
+    With a `BLOCKING` or `WAITING` finding the changes that it holds back are not in `changes`; they are in
+    `held_back`, so that status can show what would be done.
+    """
+
+    changes: tuple[Change, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    held_back: tuple[Change, ...] = ()
+
+    @property
+    def blocking(self) -> tuple[Finding, ...]:
+        """Findings that need a person."""
+        return tuple(finding for finding in self.findings if finding.severity is Severity.BLOCKING)
+
+    @property
+    def waiting(self) -> tuple[Finding, ...]:
+        """Findings that may pass by themselves."""
+        return tuple(finding for finding in self.findings if finding.severity is Severity.WAITING)
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """Risks that are only reported."""
+        return tuple(finding for finding in self.findings if finding.severity is Severity.WARNING)
+
+    @property
+    def converged(self) -> bool:
+        """Nothing to do and nothing in the way."""
+        return not (self.changes or self.held_back or self.blocking or self.waiting)
