@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+"""Make the development environment: `.venv` with the locked packages, and Debian packages.
+
+Every make target runs this first, so an unchanged environment is recognised by a stamp within
+a fraction of a second. Standard library only: it runs before anything is installed. Its
+neighbours are the Makefile and `controlplane.build`, which takes a Go toolchain from here.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+VENV = REPOSITORY / ".venv"
+STAMP = VENV / "loadmaster-ha.stamp"
+DEV_LOCK = REPOSITORY / "requirements" / "dev.lock"
+UV_LOCK = REPOSITORY / "requirements" / "uv.lock"
+MINIMUM = (3, 11)
+# Debian packages by the program that shows that they are there.
+DEBIAN_PACKAGES = {"promtool": "prometheus"}
+
+
+class BootstrapError(Exception):
+    """Something is missing that only the user can bring; the message says what and how."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; 0 when the environment is ready."""
+    parser = argparse.ArgumentParser(description="Make the development environment.")
+    parser.add_argument("--system", action="store_true", help="also install Debian packages that tests use")
+    parser.add_argument("--force", action="store_true", help="install again even if nothing has changed")
+    options = parser.parse_args(arguments)
+    try:
+        check_python()
+        make_environment(force=options.force)
+        if options.system:
+            install_debian_packages()
+    except BootstrapError as error:
+        print(f"bootstrap: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def check_python() -> None:
+    """Refuse a Python that is too old for the project.
+
+    Raises:
+        BootstrapError: the running Python is older than 3.11.
+    """
+    if sys.version_info < MINIMUM:
+        wanted = ".".join(map(str, MINIMUM))
+        raise BootstrapError(
+            f"Python {wanted} or newer is needed and {sys.executable} is {sys.version.split()[0]}. "
+            f"Install it (Debian 12, Ubuntu 24.04: apt-get install python3) or name another "
+            f"one: make PYTHON=python{wanted} ..."
+        )
+
+
+def make_environment(*, force: bool = False) -> None:
+    """Bring `.venv` in line with requirements/dev.lock, unless its stamp says that it is.
+
+    Raises:
+        BootstrapError: uv or the packages could not be installed.
+    """
+    wanted = fingerprint()
+    if not force and STAMP.is_file() and STAMP.read_text(encoding="utf-8") == wanted:
+        return
+    uv = uv_program()
+    # --clear would take the packages away from whoever is running tests right now.
+    if not (VENV / "bin" / "python").exists():
+        print("bootstrap: making .venv", file=sys.stderr)
+        _run([uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(VENV)])
+    STAMP.unlink(missing_ok=True)
+    print("bootstrap: installing the locked packages into .venv", file=sys.stderr)
+    python = ["--python", str(VENV / "bin" / "python")]
+    _run([uv, "pip", "sync", "--quiet", *python, "--require-hashes", "--compile-bytecode", str(DEV_LOCK)])
+    # The project itself: its build backend is in the lock, so nothing unlocked is fetched.
+    editable = ["--no-deps", "--no-build-isolation", "--editable", str(REPOSITORY)]
+    _run([uv, "pip", "install", "--quiet", *python, *editable])
+    STAMP.write_text(wanted, encoding="utf-8")
+
+
+def fingerprint() -> str:
+    """Digest of everything that decides what `.venv` holds."""
+    digest = hashlib.sha256(f"{sys.version} {VENV}".encode())
+    for path in (DEV_LOCK, UV_LOCK, REPOSITORY / "pyproject.toml"):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def uv_program() -> str:
+    """Give the pinned uv, from an environment of its own in our cache, made when missing.
+
+    Raises:
+        BootstrapError: it could not be installed.
+    """
+    pinned = hashlib.sha256(UV_LOCK.read_bytes() + sys.version.encode()).hexdigest()[:16]
+    folder = cache_home() / "uv" / pinned
+    program = folder / "bin" / "uv"
+    if not program.exists():
+        print(f"bootstrap: installing uv into {folder}", file=sys.stderr)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Made elsewhere and renamed: a half-made one is never found. uv is one static
+        # program, so it does not mind that its environment has moved.
+        with tempfile.TemporaryDirectory(prefix="incoming-", dir=folder.parent) as scratch:
+            _make_venv(Path(scratch) / "uv")
+            pip = [str(Path(scratch) / "uv" / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+            _run([*pip, "--disable-pip-version-check", "--require-hashes", "--only-binary", ":all:",
+                  "--requirement", str(UV_LOCK)])  # fmt: skip
+            if not program.exists():  # another process may have been faster
+                (Path(scratch) / "uv").rename(folder)
+    return str(program)
+
+
+def install_into(folder: Path, lock: Path) -> None:
+    """Install the packages of a lock file into a plain folder, all of them or nothing.
+
+    Raises:
+        BootstrapError: they could not be installed.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    uv = uv_program()
+    with tempfile.TemporaryDirectory(prefix="incoming-", dir=folder.parent) as scratch:
+        target = Path(scratch) / "packages"
+        _run([uv, "pip", "install", "--quiet", "--python", sys.executable, "--target", str(target),
+              "--require-hashes", "--no-deps", "--link-mode", "copy", "--requirement", str(lock)])  # fmt: skip
+        shutil.rmtree(folder, ignore_errors=True)
+        target.rename(folder)
+
+
+def install_debian_packages() -> None:
+    """Install the Debian packages whose programs are not there.
+
+    Raises:
+        BootstrapError: a program is missing and apt-get cannot be run, or it failed.
+    """
+    missing = [package for program, package in DEBIAN_PACKAGES.items() if shutil.which(program) is None]
+    if missing:
+        print(f"bootstrap: installing {' '.join(missing)}", file=sys.stderr)
+        _apt_install(missing)
+
+
+def cache_home() -> Path:
+    """Our folder under the user's cache directory (XDG base directory specification)."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "loadmaster-ha"
+
+
+def _make_venv(folder: Path) -> None:
+    """`python -m venv`; Debian has the half of it that brings pip in a package of its own."""
+    try:
+        import ensurepip  # noqa: F401, PLC0415 - asked for its presence only
+    except ImportError:
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        _apt_install([f"python{version}-venv"])
+    _run([sys.executable, "-m", "venv", str(folder)])
+
+
+def _apt_install(packages: list[str]) -> None:
+    as_root = [] if os.geteuid() == 0 else ["sudo", "--non-interactive"]
+    by_hand = f"sudo apt-get install --yes --no-install-recommends {' '.join(packages)}"
+    if shutil.which("apt-get") is None:
+        raise BootstrapError(
+            f"needs what Debian calls {', '.join(packages)}, and this machine has no apt-get: "
+            "install them with your system's package manager and run this again"
+        )
+    if as_root and shutil.which("sudo") is None:
+        raise BootstrapError(f"neither root nor sudo: have somebody run `{by_hand}`, then run this again")
+    apt = [*as_root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet", "--quiet"]
+    try:
+        _run([*apt, "update"])
+        if Path("/run/systemd/system").is_dir():
+            # The programs are wanted, not services on a developer's machine.
+            _run([*as_root, "systemctl", "--quiet", "mask", *(f"{name}.service" for name in packages)])
+        _run([*apt, "install", "--yes", "--no-install-recommends", *packages])
+    except BootstrapError as error:
+        raise BootstrapError(f"{error}. If sudo asks for a password, run `{by_hand}` yourself") from error
+
+
+def _run(command: list[str]) -> None:
+    # Byte code has to be written where it is asked for, whatever the user's shell says; an
+    # activated environment must not be taken for ours.
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    environment.pop("VIRTUAL_ENV", None)
+    try:
+        subprocess.run(command, check=True, env=environment, stdout=sys.stderr)
+    except FileNotFoundError as error:
+        raise BootstrapError(f"{command[0]} is not there") from error
+    except subprocess.CalledProcessError as error:
+        shown = " ".join(command)
+        raise BootstrapError(
+            f"`{shown}` ended with {error.returncode}; its message stands above. Without a network, "
+            "the package index or the Debian mirror cannot be reached"
+        ) from error
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

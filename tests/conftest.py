@@ -1,0 +1,48 @@
+"""Fixtures for every level of tests; what they are made of is in tests/support."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from tests.support.controlplane import empty_namespace, shared_control_plane
+
+from controlplane.server import ControlPlane
+
+CONTROL_PLANE_FIXTURES = {"control_plane", "start_control_plane"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need kube-apiserver and etcd, so that `-m "not controlplane"` leaves them out."""
+    for item in items:
+        if CONTROL_PLANE_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.controlplane)
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[ControlPlane]:
+    """Give the real API server that all tests of the run share; use a namespace of your own in it."""
+    base = tmp_path_factory.getbasetemp()
+    run = base if worker_id == "master" else base.parent  # the workers' folders are siblings
+    with shared_control_plane(run / "control-plane.txt") as plane:
+        yield plane
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane) -> Iterator[str]:
+    """Give the name of a new namespace in the shared control plane; ours in it is removed afterwards."""
+    name = control_plane.create_namespace()
+    yield name
+    empty_namespace(control_plane, name)
+
+
+@pytest.fixture
+def start_control_plane() -> Iterator[Callable[[], ControlPlane]]:
+    """Give a function that starts a control plane for this test alone; all are stopped afterwards."""
+    started: list[ControlPlane] = []
+
+    def start() -> ControlPlane:
+        started.append(ControlPlane.start())
+        return started[-1]
+
+    yield start
+    for plane in started:
+        plane.stop()
