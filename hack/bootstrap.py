@@ -110,9 +110,9 @@ def uv_program() -> str:
         # program, so it does not mind that its environment has moved.
         with tempfile.TemporaryDirectory(prefix="incoming-", dir=folder.parent) as scratch:
             _make_venv(Path(scratch) / "uv")
-            pip = [str(Path(scratch) / "uv" / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-            _run([*pip, "--disable-pip-version-check", "--require-hashes", "--only-binary", ":all:",
-                  "--requirement", str(UV_LOCK)])  # fmt: skip
+            python = str(Path(scratch) / "uv" / "bin" / "python")
+            pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            _run([*pip, "--require-hashes", "--only-binary", ":all:", "--requirement", str(UV_LOCK)])
             if not program.exists():  # another process may have been faster
                 (Path(scratch) / "uv").rename(folder)
     return str(program)
@@ -128,8 +128,9 @@ def install_into(folder: Path, lock: Path) -> None:
     uv = uv_program()
     with tempfile.TemporaryDirectory(prefix="incoming-", dir=folder.parent) as scratch:
         target = Path(scratch) / "packages"
-        _run([uv, "pip", "install", "--quiet", "--python", sys.executable, "--target", str(target),
-              "--require-hashes", "--no-deps", "--link-mode", "copy", "--requirement", str(lock)])  # fmt: skip
+        install = [uv, "pip", "install", "--quiet", "--python", sys.executable, "--link-mode", "copy"]
+        checked = ["--require-hashes", "--no-deps", "--requirement", str(lock)]
+        _run([*install, "--target", str(target), *checked])
         shutil.rmtree(folder, ignore_errors=True)
         target.rename(folder)
 
@@ -174,30 +175,32 @@ def _apt_install(packages: list[str]) -> None:
         raise BootstrapError(f"neither root nor sudo: have somebody run `{by_hand}`, then run this again")
     apt = [*as_root, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet", "--quiet"]
     try:
-        _run([*apt, "update"])
+        _run([*apt, "update"], quiet=True)
         if Path("/run/systemd/system").is_dir():
             # The programs are wanted, not services on a developer's machine.
             _run([*as_root, "systemctl", "--quiet", "mask", *(f"{name}.service" for name in packages)])
-        _run([*apt, "install", "--yes", "--no-install-recommends", *packages])
+        _run([*apt, "install", "--yes", "--no-install-recommends", *packages], quiet=True)
     except BootstrapError as error:
         raise BootstrapError(f"{error}. If sudo asks for a password, run `{by_hand}` yourself") from error
 
 
-def _run(command: list[str]) -> None:
+def _run(command: list[str], *, quiet: bool = False) -> None:
+    """Run a program; with `quiet` its output is only shown when it fails."""
     # Byte code has to be written where it is asked for, whatever the user's shell says; an
     # activated environment must not be taken for ours.
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     environment.pop("VIRTUAL_ENV", None)
+    output = subprocess.PIPE if quiet else sys.stderr
     try:
-        subprocess.run(command, check=True, env=environment, stdout=sys.stderr)
+        done = subprocess.run(command, check=False, env=environment, stdout=output, stderr=subprocess.STDOUT)
     except FileNotFoundError as error:
         raise BootstrapError(f"{command[0]} is not there") from error
-    except subprocess.CalledProcessError as error:
-        shown = " ".join(command)
+    if done.returncode != 0:
+        sys.stderr.write((done.stdout or b"").decode("utf-8", "replace"))
         raise BootstrapError(
-            f"`{shown}` ended with {error.returncode}; its message stands above. Without a network, "
-            "the package index or the Debian mirror cannot be reached"
-        ) from error
+            f"`{' '.join(command)}` ended with {done.returncode}; its message stands above. Is there "
+            "a network, and are the package index and the Debian mirror reachable?"
+        )
 
 
 if __name__ == "__main__":
