@@ -6,6 +6,9 @@ a fraction of a second. Standard library only: it runs before anything is instal
 neighbours are the Makefile and `controlplane.build`, which takes a Go toolchain from here.
 """
 
+# Annotations as text: a Python that is too old must get as far as being told so.
+from __future__ import annotations
+
 import argparse
 import hashlib
 import os
@@ -13,8 +16,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 VENV = REPOSITORY / ".venv"

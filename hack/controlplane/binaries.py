@@ -9,48 +9,20 @@ The versions stand in go.mod beside this file and nowhere else.
 import contextlib
 import fcntl
 import os
-import platform
-import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from bootstrap import cache_home
 from controlplane import build, download
 from controlplane.errors import ControlPlaneError
+from controlplane.versions import HERE, architecture, versions
 
 PROGRAMS = ("etcd", "kube-apiserver", "kubectl")
 ASSETS_VARIABLE = "KUBEBUILDER_ASSETS"
-HERE = Path(__file__).resolve().parent
 HOW_TO_GET = "Run `make control-plane` (or `python3 hack/controlplane ensure`) to download or build them"
-
-
-@dataclass(frozen=True)
-class Versions:
-    """The versions that go.mod pins, each with its leading `v`."""
-
-    kubernetes: str
-    etcd: str
-
-
-def versions(go_mod: Path = HERE / "go.mod") -> Versions:
-    """Read the pinned versions from go.mod.
-
-    Raises:
-        ControlPlaneError: go.mod requires one of the two modules in no line.
-    """
-    text = go_mod.read_text(encoding="utf-8")
-
-    def required(module: str) -> str:
-        found = re.search(rf"^\s+{re.escape(module)} (v[0-9.]+)( // indirect)?$", text, re.MULTILINE)
-        if found is None:
-            raise ControlPlaneError(f"{go_mod} requires no {module}: restore the file from git")
-        return found[1]
-
-    return Versions(kubernetes=required("k8s.io/kubernetes"), etcd=required("go.etcd.io/etcd/server/v3"))
 
 
 def cache_folder() -> Path:
@@ -58,12 +30,6 @@ def cache_folder() -> Path:
     pinned = versions()
     machine = f"{sys.platform}-{architecture()}"
     return cache_home() / "controlplane" / f"kubernetes-{pinned.kubernetes}-etcd-{pinned.etcd}-{machine}"
-
-
-def architecture() -> str:
-    """This machine's architecture by Go's name for it."""
-    machine = platform.machine().lower()
-    return {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
 
 
 def find() -> Path:
@@ -89,11 +55,12 @@ def find() -> Path:
     return folder
 
 
-def ensure(say: Callable[[str], None]) -> Path:
+def ensure(say: Callable[[str], None], releases: download.Releases = download.OFFICIAL) -> Path:
     """Give the folder that holds all the programs; download or build them if need be.
 
     Args:
         say: told, a line at a time, what is done and how long it may take.
+        releases: where a download is tried.
 
     Raises:
         ControlPlaneError: as `find`, or neither the download nor the build went through.
@@ -106,7 +73,7 @@ def ensure(say: Callable[[str], None]) -> Path:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _locked(folder.with_name(folder.name + ".lock"), say):
         if _lacking(folder):  # the one before us in the queue may have got them
-            _obtain(folder, say)
+            _obtain(folder, releases, say)
     return folder
 
 
@@ -114,13 +81,13 @@ def _lacking(folder: Path) -> list[str]:
     return [name for name in PROGRAMS if not os.access(folder / name, os.X_OK)]
 
 
-def _obtain(folder: Path, say: Callable[[str], None]) -> None:
+def _obtain(folder: Path, releases: download.Releases, say: Callable[[str], None]) -> None:
     """Download or build into a folder beside `folder` and rename it: all programs or none."""
     pinned = versions()
     staging = Path(tempfile.mkdtemp(prefix="incoming-", dir=folder.parent))
     try:
         try:
-            download.fetch(staging, pinned.kubernetes, pinned.etcd, architecture(), say)
+            download.fetch(staging, pinned, say, releases)
         except download.DownloadError as error:
             say(f"the official download is not to be had ({error}); building from the pinned modules")
             build.build(staging, HERE, pinned.kubernetes, cache_home(), say)

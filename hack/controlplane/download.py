@@ -10,13 +10,25 @@ import shutil
 import tarfile
 import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-KUBERNETES_RELEASES = "https://dl.k8s.io/release"
-ETCD_RELEASES = "https://github.com/etcd-io/etcd/releases/download"
+from controlplane.versions import Versions, architecture
+
 CONNECT_SECONDS = 4.0
 CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Releases:
+    """Base addresses of the two projects' releases."""
+
+    kubernetes: str
+    etcd: str
+
+
+OFFICIAL = Releases("https://dl.k8s.io/release", "https://github.com/etcd-io/etcd/releases/download")
 
 
 class DownloadError(Exception):
@@ -25,35 +37,30 @@ class DownloadError(Exception):
 
 def fetch(
     folder: Path,
-    kubernetes: str,
-    etcd: str,
-    architecture: str,
+    versions: Versions,
     say: Callable[[str], None],
-    *,
-    kubernetes_releases: str = KUBERNETES_RELEASES,
-    etcd_releases: str = ETCD_RELEASES,
+    releases: Releases = OFFICIAL,
 ) -> None:
     """Put kube-apiserver, kubectl and etcd into `folder`.
 
     Args:
         folder: exists; is left with leftovers when this raises.
-        kubernetes: version with its leading `v`.
-        etcd: version with its leading `v`.
-        architecture: Go's name of it (`amd64`).
+        versions: which ones.
         say: told what is done.
-        kubernetes_releases: base address; another one in tests.
-        etcd_releases: as above.
+        releases: where they are.
 
     Raises:
         DownloadError: not reachable, not there, or the checksum differs.
     """
+    machine = architecture()
     try:
         for name in ("kube-apiserver", "kubectl"):
-            address = f"{kubernetes_releases}/{kubernetes}/bin/linux/{architecture}/{name}"
+            address = f"{releases.kubernetes}/{versions.kubernetes}/bin/linux/{machine}/{name}"
             published = _read(f"{address}.sha512").decode("ascii", "replace").split()
             say(f"downloading {address}")
             _save(address, folder / name, hashlib.sha512(), published[0] if published else "")
-        _fetch_etcd(folder, f"{etcd_releases}/{etcd}", f"etcd-{etcd}-linux-{architecture}", say)
+        base = f"{releases.etcd}/{versions.etcd}"
+        _fetch_etcd(folder, base, f"etcd-{versions.etcd}-linux-{machine}", say)
     except (OSError, http.client.HTTPException, tarfile.TarError, KeyError) as error:
         raise DownloadError(str(error)) from error
 
