@@ -1,189 +1,147 @@
 """LoadMasterPair: one custom resource is one HA pair. The pydantic models are the single source of the CRD.
 
-`crds/loadmasterpairs.loadmaster.dev.yaml` is generated from here (`crd.py`). A field that nothing acts on yet is not
-here. Attribute names are the wire names in snake_case; every default of the guide stands in the schema, so what the
-API server stores is complete.
+`crds/loadmasterpairs.loadmaster.dev.yaml` is generated from here (`crd.py`). A field that nothing acts on yet
+is not here. Attribute names are the wire names in snake_case; every default of the guide stands in the
+schema, so what the API server stores is complete. The sections have modules of their own and are all
+reachable from this one.
 """
 
-from enum import StrEnum
-from typing import Annotated
+from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import ConfigDict, Field
 
-from loadmaster_ha.domain.ha import HEALTH_CHECK_PORT, MANAGEMENT_PORT
+from loadmaster_ha.resources import cel
+from loadmaster_ha.resources.azure import Azure, SecretReference
+from loadmaster_ha.resources.balancer import (
+    AccessMode,
+    Frontend,
+    HealthCheck,
+    LoadBalancer,
+    LoadBalancerType,
+    ManagementAccess,
+    PublicIPAddress,
+    SecureShellAccess,
+    Subnet,
+    WebInterfaceAccess,
+)
+from loadmaster_ha.resources.model import Model, Rule, keyed_by, merged, rules
+from loadmaster_ha.resources.names import FrontendPort as Port
+from loadmaster_ha.resources.policy import Adoption, Availability, Deletion, Mode, Policy
+from loadmaster_ha.resources.rules import SPEC_RULES
+from loadmaster_ha.resources.security import NetworkSecurity, SecurityGroupReference
+from loadmaster_ha.resources.services import Protocol, Service, Switch
+from loadmaster_ha.resources.status import LoadMasterPairStatus
+from loadmaster_ha.resources.units import Management, NetworkInterface, Unit, VirtualMachineReference
 
-Port = Annotated[int, Field(ge=1, le=65534)]
+__all__ = [
+    "AccessMode",
+    "Adoption",
+    "Availability",
+    "Azure",
+    "Deletion",
+    "Frontend",
+    "HealthCheck",
+    "LoadBalancer",
+    "LoadBalancerType",
+    "LoadMasterPair",
+    "LoadMasterPairSpec",
+    "LoadMasterPairStatus",
+    "Management",
+    "ManagementAccess",
+    "Mode",
+    "Model",
+    "NetworkInterface",
+    "NetworkSecurity",
+    "Policy",
+    "Port",
+    "Protocol",
+    "PublicIPAddress",
+    "SecretReference",
+    "SecureShellAccess",
+    "SecurityGroupReference",
+    "Service",
+    "Subnet",
+    "Switch",
+    "Unit",
+    "VirtualMachineReference",
+    "WebInterfaceAccess",
+]
 
+MAX_NAME_LENGTH: Final = 40
+"""Names in Azure are made of the pair's name; they must fit into Azure's 80 characters."""
 
-class Model(BaseModel):
-    """Base of all parts: camelCase on the wire, immutable, unknown fields refused."""
+MAX_SERVICES: Final = 100
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid")
-
-
-class LoadBalancerType(StrEnum):
-    INTERNAL = "Internal"
-    PUBLIC = "Public"
-
-
-class AccessMode(StrEnum):
-    NAT = "NAT"
-    DISABLED = "Disabled"
-
-
-class Protocol(StrEnum):
-    TCP = "TCP"
-    UDP = "UDP"
-
-
-class Switch(StrEnum):
-    ENABLED = "Enabled"
-    DISABLED = "Disabled"
-
-
-class Mode(StrEnum):
-    ENFORCE = "Enforce"
-    OBSERVE = "Observe"
-
-
-class Adoption(StrEnum):
-    IF_UNOWNED = "IfUnowned"
-    ALWAYS = "Always"
-    NEVER = "Never"
-
-
-class Deletion(StrEnum):
-    DELETE = "Delete"
-    ORPHAN = "Orphan"
-
-
-class Availability(StrEnum):
-    REPORT = "Report"
-    REQUIRE = "Require"
-
-
-class SecretReference(Model):
-    """A Secret in the same namespace."""
-
-    name: str
-
-
-class Azure(Model):
-    subscription_id: str = Field(alias="subscriptionID")
-    resource_group: str
-    location: str | None = None
-    credentials_secret_ref: SecretReference | None = None
-    tags: dict[str, str] = {}
-
-
-class VirtualMachineReference(Model):
-    name: str
-
-
-class NetworkInterface(Model):
-    name: str
-    resource: str
-    ip_configuration: str | None = None  # absent: the interface's primary one
-
-
-class Management(Model):
-    port: Port = MANAGEMENT_PORT
-
-
-class Unit(Model):
-    virtual_machine: VirtualMachineReference | None = None
-    network_interfaces: tuple[NetworkInterface, ...]
-    address: str | None = None
-    management: Management = Management()
-
-
-class Subnet(Model):
-    virtual_network: str
-    name: str
-    resource_group: str | None = None
-
-
-class PublicIPAddress(Model):
-    name: str
-    resource_group: str | None = None
-    create: bool = False
-    dns_label: str | None = None
-
-
-class Frontend(Model):
-    subnet: Subnet | None = None
-    private_ip_address: str | None = Field(default=None, alias="privateIPAddress")
-    public_ip_address: PublicIPAddress | None = Field(default=None, alias="publicIPAddress")
-
-
-class WebInterfaceAccess(Model):
-    mode: AccessMode = AccessMode.NAT
-    master: Port = 8441
-    slave: Port = 8442
-
-
-class SecureShellAccess(Model):
-    mode: AccessMode = AccessMode.NAT
-    master: Port = 221
-    slave: Port = 222
-
-
-class ManagementAccess(Model):
-    web_interface: WebInterfaceAccess | None = None  # absent: NAT, or Disabled with kemp360Central
-    ssh: SecureShellAccess = SecureShellAccess()
-    kemp_360_central: bool = Field(default=False, alias="kemp360Central")
-
-
-class LoadBalancer(Model):
-    name: str
-    type: LoadBalancerType = LoadBalancerType.INTERNAL
-    frontend: Frontend
-    management_access: ManagementAccess = ManagementAccess()
-
-
-class HealthCheck(Model):
-    port: Port = HEALTH_CHECK_PORT
-    interval_seconds: int = 5
-    threshold: int = 2
-
-
-class Service(Model):
-    name: str
-    protocol: Protocol = Protocol.TCP
-    port: Port
-    backend_port: Port | None = None  # absent: the same as port
-    interface: str | None = None  # absent: the primary one
-    idle_timeout_minutes: int = 4
-    tcp_reset: Switch = Switch.DISABLED
-    source_address_prefixes: tuple[str, ...] = ()  # empty: VirtualNetwork for Internal, Internet for Public
-
-
-class SecurityGroupReference(Model):
-    name: str
-    resource_group: str | None = None
-
-
-class NetworkSecurity(Model):
-    security_groups: tuple[SecurityGroupReference, ...] = ()
-    management_sources: tuple[str, ...] = ("VirtualNetwork",)
-    publish_guide_ports: Switch = Switch.DISABLED
-
-
-class Policy(Model):
-    mode: Mode = Mode.ENFORCE
-    adoption: Adoption = Adoption.IF_UNOWNED
-    deletion: Deletion = Deletion.DELETE
-    availability: Availability = Availability.REPORT
+_PROTOCOLS_AND_PORTS: Final = "self.map(s, '%s/%d'.format([s.protocol, s.port]))"
 
 
 class LoadMasterPairSpec(Model):
+    """What the pair shall be."""
+
+    model_config = ConfigDict(json_schema_extra=rules(*SPEC_RULES))
+
     azure: Azure
+    """Where in Azure the pair lives, and as whom the operator goes there."""
+
     master: Unit
+    """The unit with the role master (the vendor's newer word is First)."""
+
     slave: Unit
+    """The unit with the role slave (the vendor's newer word is Second)."""
+
     load_balancer: LoadBalancer
+    """The Azure load balancer in front of the units."""
+
     health_check: HealthCheck = HealthCheck()
-    services: tuple[Service, ...] = ()
+    """The probe by which the balancer finds the active unit."""
+
+    services: tuple[Service, ...] = Field(
+        default=(),
+        max_length=MAX_SERVICES,
+        json_schema_extra=merged(
+            keyed_by("name"),
+            rules(
+                Rule(
+                    cel.let(_PROTOCOLS_AND_PORTS, "ports", cel.all_different("ports")),
+                    message="two services cannot have the same protocol and port",
+                    message_expression=cel.text(
+                        "more than one service on %s; choose another port",
+                        cel.let_value(_PROTOCOLS_AND_PORTS, "ports", cel.first_repeated("ports")),
+                    ),
+                    reason="FieldValueDuplicate",
+                )
+            ),
+        ),
+    )
+    """What the pair publishes: a balancing rule and an opening in the security groups each."""
+
     network_security: NetworkSecurity = NetworkSecurity()
+    """Openings that the pair needs in network security groups."""
+
     policy: Policy = Policy()
+    """What the operator may do."""
+
     suspend: bool = False
+    """True stops all writes to Azure until it is false again. The annotation loadmaster.dev/suspend: "true"
+    does the same; either suffices."""
+
+
+class LoadMasterPair(Model):
+    """An HA pair of LoadMasters in Azure: both units behind one load balancer, of which one is active."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            Rule(
+                f"self.metadata.name.size() <= {MAX_NAME_LENGTH}",
+                message=f"the name of a LoadMasterPair has at most {MAX_NAME_LENGTH} characters, since names "
+                f"in Azure "
+                "are made of it",
+            )
+        )
+    )
+
+    spec: LoadMasterPairSpec
+    """What the pair shall be."""
+
+    status: LoadMasterPairStatus | None = None
+    """What the operator found and did. Written by the operator only."""

@@ -1,0 +1,53 @@
+"""How far the operator goes (`spec.policy`)."""
+
+from enum import StrEnum
+
+from loadmaster_ha.resources.model import Model
+
+
+class Mode(StrEnum):
+    """Enforce writes, Observe only reports."""
+
+    ENFORCE = "Enforce"
+    OBSERVE = "Observe"
+
+
+class Adoption(StrEnum):
+    """Which existing balancers are taken over."""
+
+    IF_UNOWNED = "IfUnowned"
+    ALWAYS = "Always"
+    NEVER = "Never"
+
+
+class Deletion(StrEnum):
+    """What becomes of the Azure side when the pair is deleted."""
+
+    DELETE = "Delete"
+    ORPHAN = "Orphan"
+
+
+class Availability(StrEnum):
+    """How a pair without an availability set or two zones is treated."""
+
+    REPORT = "Report"
+    REQUIRE = "Require"
+
+
+class Policy(Model):
+    """What the operator may do."""
+
+    mode: Mode = Mode.ENFORCE
+    """Enforce makes Azure as wanted. Observe writes nothing to Azure and shows the differences in status."""
+
+    adoption: Adoption = Adoption.IF_UNOWNED
+    """A balancer of that name that exists already is used if no other pair owns it (IfUnowned), taken over
+    from any pair (Always), or refused (Never)."""
+
+    deletion: Deletion = Deletion.DELETE
+    """Delete removes from Azure what the operator made for this pair, and only that. Orphan leaves
+    everything."""
+
+    availability: Availability = Availability.REPORT
+    """What follows when the units are neither in one availability set nor in two zones: a warning (Report),
+    or nothing is written (Require)."""

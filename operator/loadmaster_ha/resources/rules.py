@@ -1,0 +1,172 @@
+"""CEL rules that span several sections of a LoadMasterPair; all others stand beside their field."""
+
+from typing import Final
+
+from loadmaster_ha.resources import cel
+from loadmaster_ha.resources.model import Rule
+
+_INTERFACE_IDS: Final = (
+    f"(self.master.networkInterfaces.map(i, {cel.interface_id('i')}) + "
+    f"self.slave.networkInterfaces.map(i, {cel.interface_id('i')}))"
+)
+_FRONTEND: Final = "self.loadBalancer.frontend.privateIPAddress"
+_MANAGEMENT_PORTS: Final = "[self.master.management.port, self.slave.management.port]"
+_INTERFACE: Final = "(has(s.interface) ? s.interface : self.master.networkInterfaces[0].name)"
+_TARGETS: Final = (
+    f"{cel.SERVICES}.map(s, '%s/%d of %s'.format([s.protocol, {cel.BACKEND_PORT}, {_INTERFACE}]))"
+)
+_NO_SUCH_INTERFACE: Final = (
+    "has(s.interface) && !self.master.networkInterfaces.exists(i, i.name == s.interface)"
+)
+_TCP_SERVICES: Final = f"{cel.SERVICES}.filter(s, s.protocol == 'TCP')"
+
+
+def _no_tcp_service(clash: str, *, message: str, what: str) -> Rule:
+    """No TCP service `s` with `clash`; the message names the first one."""
+    return Rule(
+        f"!{_TCP_SERVICES}.exists(s, {clash})",
+        message=message,
+        message_expression=cel.text(f"service %s: {what}", f"{_TCP_SERVICES}.filter(s, {clash})[0].name"),
+        field_path=".services",
+    )
+
+
+UNITS: Final = (
+    Rule(
+        cel.let(_INTERFACE_IDS, "ids", cel.all_different("ids")),
+        message="master and slave must have network interfaces of their own: the same resource is named more "
+        "than once",
+        field_path=".slave.networkInterfaces",
+        reason="FieldValueDuplicate",
+    ),
+    Rule(
+        f"{_INTERFACE_IDS}.all(id, id.startsWith('/subscriptions/' + self.azure.subscriptionID.lowerAscii() "
+        f"+ '/'))",
+        message="the network interfaces must be in the subscription azure.subscriptionID",
+        field_path=".master.networkInterfaces",
+    ),
+    Rule(
+        "!has(self.master.virtualMachine) || !has(self.slave.virtualMachine) || "
+        "self.master.virtualMachine.name.lowerAscii() != self.slave.virtualMachine.name.lowerAscii()",
+        message="master and slave must be two different virtual machines",
+        field_path=".slave.virtualMachine",
+        reason="FieldValueDuplicate",
+    ),
+    Rule(
+        "!has(self.master.address) || !has(self.slave.address) || self.master.address != self.slave.address",
+        message="master and slave must have different addresses",
+        field_path=".slave.address",
+        reason="FieldValueDuplicate",
+    ),
+    Rule(
+        f"!has({_FRONTEND}) || !((has(self.master.address) && self.master.address == {_FRONTEND}) || "
+        f"(has(self.slave.address) && self.slave.address == {_FRONTEND}))",
+        message="the frontend needs an address of its own; privateIPAddress is the address of a unit",
+        field_path=".loadBalancer.frontend.privateIPAddress",
+        reason="FieldValueDuplicate",
+    ),
+    Rule(
+        "self.master.networkInterfaces.size() == self.slave.networkInterfaces.size() && "
+        "self.master.networkInterfaces.all(m, self.slave.networkInterfaces.exists(s, s.name == m.name))",
+        message="both units must have network interfaces of the same names: each arm has a pool with one of "
+        "each unit",
+        field_path=".slave.networkInterfaces",
+    ),
+    Rule(
+        "self.master.networkInterfaces[0].name == self.slave.networkInterfaces[0].name",
+        message="the first network interface is the primary one; it must have the same name on both units",
+        field_path=".slave.networkInterfaces",
+    ),
+)
+"""Master and slave beside each other."""
+
+PORTS: Final = (
+    Rule(
+        f"!(self.healthCheck.port in {cel.nat_ports(cel.ACCESS)})",
+        message="the check port is also a management port of the frontend; choose another one in "
+        "loadBalancer.managementAccess",
+        message_expression=cel.text(
+            "check port %d is also a management port of the frontend; choose another one in "
+            "loadBalancer.managementAccess",
+            "self.healthCheck.port",
+        ),
+        field_path=".healthCheck.port",
+    ),
+    Rule(
+        f"!(self.healthCheck.port in {_MANAGEMENT_PORTS})",
+        message="the check port cannot be the units' management port",
+        field_path=".healthCheck.port",
+    ),
+    Rule(
+        f"!{cel.ACCESS}.kemp360Central || self.master.management.port == self.slave.management.port",
+        message="with kemp360Central both units must have the same management.port, which the balancing rule "
+        "leads to",
+        field_path=".slave.management.port",
+    ),
+)
+"""Check port, management ports."""
+
+SERVICES: Final = (
+    _no_tcp_service(
+        f"self.healthCheck.port in [s.port, {cel.BACKEND_PORT}]",
+        message="a service cannot use the check port (healthCheck.port), neither as port nor as backendPort",
+        what="its port or backendPort is the check port (healthCheck.port); choose another one",
+    ),
+    _no_tcp_service(
+        f"s.port in {cel.nat_ports(cel.ACCESS)}",
+        message="a service cannot use a management port of the frontend; choose another port in services or "
+        "in "
+        "loadBalancer.managementAccess",
+        what="its port is a management port of the frontend; choose another one here or in "
+        "loadBalancer.managementAccess",
+    ),
+    _no_tcp_service(
+        f"{cel.ACCESS}.kemp360Central && (s.port == 8443 || {cel.BACKEND_PORT} in {_MANAGEMENT_PORTS})",
+        message="with kemp360Central port 8443 and the units' management port are taken; choose another port "
+        "or "
+        "backendPort",
+        what="with kemp360Central port 8443 and the units' management port are taken; choose another port or "
+        "backendPort",
+    ),
+    _no_tcp_service(
+        f"{cel.web_is_translated(cel.ACCESS)} && {cel.BACKEND_PORT} in {_MANAGEMENT_PORTS}",
+        message="the units' management port is the target of NAT rules and cannot be a backendPort as well; "
+        "choose another "
+        "one, or set loadBalancer.managementAccess.webInterface.mode: Disabled",
+        what="its backendPort is the management port, the target of NAT rules; choose another one, or set "
+        "loadBalancer.managementAccess.webInterface.mode: Disabled",
+    ),
+    _no_tcp_service(
+        f"{cel.ACCESS}.ssh.mode == 'NAT' && {cel.BACKEND_PORT} == 22",
+        message="port 22 is the target of NAT rules and cannot be a backendPort as well; choose another one, "
+        "or set "
+        "loadBalancer.managementAccess.ssh.mode: Disabled",
+        what="its backendPort is 22, the target of NAT rules; choose another one, or set "
+        "loadBalancer.managementAccess.ssh.mode: Disabled",
+    ),
+    Rule(
+        f"!{cel.SERVICES}.exists(s, {_NO_SUCH_INTERFACE})",
+        message="interface must be the name of one of the units' networkInterfaces",
+        message_expression=cel.text(
+            "service %s: interface must be the name of one of the units' networkInterfaces, and %s is none",
+            f"{cel.SERVICES}.filter(s, {_NO_SUCH_INTERFACE})[0].name",
+            f"{cel.SERVICES}.filter(s, {_NO_SUCH_INTERFACE})[0].interface",
+        ),
+        field_path=".services",
+    ),
+    Rule(
+        cel.let(_TARGETS, "targets", cel.all_different("targets")),
+        message="two services of the same interface and protocol cannot have the same backendPort (Azure's "
+        "rule for "
+        "one pool)",
+        message_expression=cel.text(
+            "backend port %s is used by more than one service; choose another backendPort",
+            cel.let_value(_TARGETS, "targets", cel.first_repeated("targets")),
+        ),
+        field_path=".services",
+        reason="FieldValueDuplicate",
+    ),
+)
+"""Published services beside everything else."""
+
+SPEC_RULES: Final = (*UNITS, *PORTS, *SERVICES)

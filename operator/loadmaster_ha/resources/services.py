@@ -1,0 +1,68 @@
+"""What is published (`spec.services`): one entry is one balancing rule and its openings in security groups."""
+
+from enum import StrEnum
+
+from pydantic import ConfigDict, Field
+
+from loadmaster_ha.resources.model import Model, Rule, as_set, rules
+from loadmaster_ha.resources.names import AddressPrefix, BackendPort, FrontendPort, InterfaceName, ServiceName
+
+
+class Protocol(StrEnum):
+    """Transport protocol."""
+
+    TCP = "TCP"
+    UDP = "UDP"
+
+
+class Switch(StrEnum):
+    """On or off."""
+
+    ENABLED = "Enabled"
+    DISABLED = "Disabled"
+
+
+class Service(Model):
+    """One published port."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            Rule(
+                "self.protocol == 'UDP' || (has(self.backendPort) ? self.backendPort : self.port) != 6973",
+                message="backend port 6973 is where the units synchronise their settings; choose another "
+                "port",
+            ),
+            Rule(
+                "self.protocol == 'TCP' || self.tcpReset == 'Disabled'",
+                message="tcpReset is only for protocol TCP; leave it out",
+                field_path=".tcpReset",
+            ),
+        )
+    )
+
+    name: ServiceName
+    """Name of the service, of which the names of its rules in Azure are made."""
+
+    protocol: Protocol = Protocol.TCP
+    """TCP or UDP."""
+
+    port: FrontendPort
+    """Port of the frontend that clients use."""
+
+    backend_port: BackendPort | None = None
+    """Port on the units. Default: the same as port."""
+
+    interface: InterfaceName | None = None
+    """Name of the units' interface that gets the traffic. Default: the primary one."""
+
+    idle_timeout_minutes: int = Field(default=4, ge=4, le=100)
+    """Minutes after which the balancer forgets an idle flow."""
+
+    tcp_reset: Switch = Switch.DISABLED
+    """Enabled tells both ends of a TCP connection by a reset when its flow is forgotten."""
+
+    source_address_prefixes: tuple[AddressPrefix, ...] = Field(
+        default=(), min_length=1, max_length=100, json_schema_extra=as_set()
+    )
+    """Who may use the service: IPv4 addresses, CIDR blocks, Azure service tags. Default: VirtualNetwork for
+    an Internal balancer, Internet for a Public one."""
