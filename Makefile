@@ -16,7 +16,7 @@ LONG := test-slow test-e2e
 .PHONY: help setup system control-plane demo test test-long $(FAST) $(LONG) lint format bench crds lock ci clean clean-all
 
 help: ## list the targets
-	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1|\2/p' $(firstword $(MAKEFILE_LIST)) | column -t -s '|'
+	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: ## make .venv from the locked requirements (done by every other target)
 	@$(PYTHON) hack/bootstrap.py
