@@ -182,3 +182,14 @@ async def test_the_connection_ends_when_arm_is_down(tmp_path, proxy, upstream, c
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust)) as session:
             with pytest.raises(aiohttp.ClientConnectionError):
                 await session.get(f"{gone.url}/subscriptions")
+
+
+async def test_during_an_outage_every_connection_ends(proxy, upstream, client):
+    proxy.outage = True
+    with pytest.raises(aiohttp.ClientConnectionError):
+        await client.get(BALANCER)
+    assert upstream.received == []
+    proxy.outage = False
+    async with client.get(BALANCER) as answer:
+        assert answer.status == 200
+    assert [exchange.answered_at is not None for exchange in proxy.exchanges] == [False, True]

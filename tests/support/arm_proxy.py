@@ -71,6 +71,7 @@ class Exchange:
     at: float
     if_match: str | None = None
     status: int | None = None
+    answered_at: float | None = None
     struck: list[str] = field(default_factory=list)
 
     @property
@@ -113,6 +114,8 @@ class ArmProxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self._session: aiohttp.ClientSession
         self.exchanges: list[Exchange] = []
+        self.outage = False
+        """While True every connection ends without an answer, as if Azure were not reachable."""
         self.url = ""
 
     @property
@@ -174,14 +177,14 @@ class ArmProxy:
             return self._cut(request)
         exchange = self._record(request)
         body = await request.read()
-        if await self._strike(Moment.BEFORE, exchange) is Verdict.LOSE:
+        if self.outage or await self._strike(Moment.BEFORE, exchange) is Verdict.LOSE:
             return self._cut(request, exchange)
         try:
             answer = await self._forward(request, body)
         except aiohttp.ClientError:
             # ARM is down: the client of a real proxy would see its connection end as well.
             return self._cut(request, exchange)
-        exchange.status = answer.status
+        exchange.status, exchange.answered_at = answer.status, time.time()
         if await self._strike(Moment.APPLIED, exchange) is Verdict.LOSE:
             return self._cut(request, exchange)
         await answer.prepare(request)

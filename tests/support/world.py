@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -20,7 +21,7 @@ import aiohttp
 from tests.support.arm_proxy import forbid_silent_repetition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -39,6 +40,13 @@ PATIENCE_SECONDS: Final = 60.0
 """A safety limit for what takes milliseconds on an idle machine."""
 CHANGING: Final = frozenset({"etag", "resourceGuid", "macAddress", "vmId", "timeCreated", "uniqueId"})
 """Fields that Azure fills anew in every run."""
+
+
+Change = Callable[[JSON], object]
+
+
+def LEAVE_OUT(_: JSON) -> None:  # noqa: N802 - a constant that has the type of a change
+    """As a change in `World.build`: do not make this resource."""
 
 
 class ArmError(Exception):
@@ -127,7 +135,7 @@ class Arm:
             while await self.get(resource) is not None:  # noqa: ASYNC110 - Azure has no event for it
                 await asyncio.sleep(0.02)
 
-    async def edit(self, resource: str, change: Callable[[JSON], object]) -> JSON:
+    async def edit(self, resource: str, change: Change) -> JSON:
         """Read a resource, change it in place, write it back: what a person in the portal does."""
         body = await self.settled(resource)
         change(body)
@@ -191,21 +199,36 @@ class World:
         """Somebody else's public balancer, which the interfaces are members of."""
         return self.network("loadBalancers", "corp-public")
 
-    async def build(self, *, foreign: bool = True) -> Self:
-        """Make everything that must exist before a pair; with `foreign`, other people's entries as well."""
+    async def build(self, *, foreign: bool = True, change: Mapping[str, Change] | None = None) -> Self:
+        """Make everything that must exist before a pair.
+
+        Args:
+            foreign: with other people's entries as well. change: by name of a resource, what is done to its
+            body before it is made; `LEAVE_OUT` for not making it.
+        """
+        changes = change or {}
         await self.arm.request("PUT", self.group_id, {"location": LOCATION})
-        await self.arm.put(self.security_group, _security_group(foreign=foreign))
-        await self._address("way-out-ip")
-        await self.arm.put(self.network("natGateways", "way-out"), self._nat_gateway())
-        await self.arm.put(self.virtual_network, self._virtual_network())
-        await self.arm.put(self.availability_set, _availability_set())
-        if foreign:
-            await self._address("corp-ip")
-            await self.arm.put(self.corporate_balancer, self._corporate_balancer())
-        for index in (0, 1):
-            await self.arm.put(self.interface(index), self.interface_body(index, foreign=foreign))
-            await self.arm.put(self.machine(index), self.machine_body(index))
+        for resource, body in self._resources(foreign=foreign):
+            alter = changes.get(resource.rsplit("/", 1)[-1])
+            if alter is LEAVE_OUT:
+                continue
+            if alter is not None:
+                alter(body)
+            await self.arm.put(resource, body)
         return self
+
+    def _resources(self, *, foreign: bool) -> Iterator[tuple[str, JSON]]:
+        yield self.security_group, _security_group(foreign=foreign)
+        yield self.network("publicIPAddresses", "way-out-ip"), _public_address()
+        yield self.network("natGateways", "way-out"), self._nat_gateway()
+        yield self.virtual_network, self._virtual_network()
+        yield self.availability_set, _availability_set()
+        if foreign:
+            yield self.network("publicIPAddresses", "corp-ip"), _public_address()
+            yield self.corporate_balancer, self._corporate_balancer()
+        for index in (0, 1):
+            yield self.interface(index), self.interface_body(index, foreign=foreign)
+            yield self.machine(index), self.machine_body(index)
 
     async def build_shared_balancer(self) -> None:
         """Somebody else's internal balancer of the pair's name, with its entries: the pair moves in."""
@@ -225,14 +248,6 @@ class World:
             text = text.replace(old, new)
         result: JSON = json.loads(text)
         return result
-
-    async def _address(self, name: str) -> None:
-        body = {
-            "location": LOCATION,
-            "sku": {"name": "Standard"},
-            "properties": {"publicIPAllocationMethod": "Static"},
-        }
-        await self.arm.put(self.network("publicIPAddresses", name), body)
 
     def _nat_gateway(self) -> JSON:
         address = {"id": self.network("publicIPAddresses", "way-out-ip")}
@@ -405,6 +420,14 @@ def _security_group(*, foreign: bool) -> JSON:
         ),
     ]
     return {"location": LOCATION, "properties": {"securityRules": rules if foreign else []}}
+
+
+def _public_address() -> JSON:
+    return {
+        "location": LOCATION,
+        "sku": {"name": "Standard"},
+        "properties": {"publicIPAllocationMethod": "Static"},
+    }
 
 
 def _availability_set() -> JSON:
