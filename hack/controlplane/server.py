@@ -32,6 +32,7 @@ from controlplane.supervisor import READY_SECONDS, SOCKET_NAME, STOP_REQUEST
 HACK = Path(__file__).resolve().parent.parent
 CONNECT_SECONDS = 30.0  # until the supervisor's interpreter listens; far more than it needs
 STOP_SECONDS = 30.0
+RETRY_SECONDS = 30.0
 UNIX_PATH_BYTES = 103  # the shortest limit of the systems we know (macOS); Linux takes 107
 
 
@@ -181,7 +182,7 @@ class ControlPlane:
             The decoded answer.
 
         Raises:
-            ApiError: any answer of 400 and above.
+            ApiError: any answer of 400 and above (429 only after 30 seconds of trying).
         """
         request = urllib.request.Request(  # noqa: S310 - https address of our own server
             self.server + path,
@@ -193,17 +194,44 @@ class ControlPlane:
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=self._trust)
         )
-        try:
-            with opener.open(request, timeout=30) as answer:
-                decoded: dict[str, Any] = json.load(answer)
-                return decoded
-        except urllib.error.HTTPError as error:
-            text = error.read().decode("utf-8", "replace")
+        deadline = time.monotonic() + RETRY_SECONDS
+        while True:
             try:
-                message = json.loads(text)["message"]
-            except (ValueError, KeyError, TypeError):
-                message = text
-            raise ApiError(error.code, message) from None
+                with opener.open(request, timeout=30) as answer:
+                    decoded: dict[str, Any] = json.load(answer)
+                    return decoded
+            except urllib.error.HTTPError as error:
+                # As client-go does: a server that is busy, or that is just setting up the storage
+                # of a new custom resource, says when to ask again.
+                wait = error.headers.get("Retry-After", "")
+                if error.code != 429 or not wait.isdigit() or time.monotonic() > deadline:
+                    raise ApiError(error.code, _message_of(error.read())) from None
+                time.sleep(int(wait))
+
+    def install_crd(self, document: dict[str, Any]) -> None:
+        """Apply a CustomResourceDefinition and wait until its resources are served.
+
+        Raises:
+            ApiError: the server refuses it.
+            ControlPlaneError: it is not served within 30 seconds.
+        """
+        spec, name = document["spec"], document["metadata"]["name"]
+        self.request(
+            "PATCH",
+            f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}?fieldManager=hack&force=true",
+            document,
+            content_type="application/apply-patch+yaml",
+        )
+        deadline = time.monotonic() + RETRY_SECONDS
+        for version in (each["name"] for each in spec["versions"] if each["served"]):
+            while True:
+                try:
+                    self.request("GET", f"/apis/{spec['group']}/{version}/{spec['names']['plural']}?limit=1")
+                    break
+                except ApiError as error:
+                    if error.status not in {404, 503} or time.monotonic() > deadline:
+                        raise ControlPlaneError(f"{name} {version} is not served: {error}") from error
+                    time.sleep(0.05)
 
     def create_namespace(self, prefix: str = "test") -> str:
         """Create a namespace with a unique name and give the name."""
@@ -211,6 +239,15 @@ class ControlPlane:
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         self.request("POST", "/api/v1/namespaces", body)
         return name
+
+
+def _message_of(body: bytes) -> str:
+    """What a Status object says; the body as it is where it is none."""
+    text = body.decode("utf-8", "replace")
+    try:
+        return str(json.loads(text)["message"])
+    except (ValueError, KeyError, TypeError):
+        return text
 
 
 def _prepared(folder: Path | None) -> Path:

@@ -79,17 +79,7 @@ def check(namespace, name, **spec):
 
 @pytest.fixture
 def crd(control_plane):
-    control_plane.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", CRD)
-
-    def served():
-        try:
-            return bool(control_plane.request("GET", "/apis/controlplane.test/v1/checks"))
-        except ApiError as error:
-            if error.status not in {404, 503}:
-                raise
-            return False
-
-    until(served, "the custom resource is served")
+    control_plane.install_crd(CRD)
     yield
     control_plane.request("DELETE", f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{CRD_NAME}")
 
