@@ -8,13 +8,13 @@ NETWORK: Final = "Microsoft.Network"
 COMPUTE: Final = "Microsoft.Compute"
 
 
-class InvalidResourceID(ValueError):
+class InvalidResourceID(ValueError):  # noqa: N818 - ARM calls it InvalidResourceId
     """The text is not an ARM resource id."""
 
 
 @dataclass(frozen=True, eq=False)
 class ResourceID:
-    """An ARM resource id, e.g. `/subscriptions/S/resourceGroups/G/providers/Microsoft.Network/loadBalancers/web`.
+    """An ARM resource id: `/subscriptions/S/resourceGroups/G/providers/Microsoft.Network/loadBalancers/web`.
 
     `names` alternates child type and name after the provider: `("loadBalancers", "web", "probes", "health")`.
     Resource groups themselves have an empty `provider`. Equality and hash ignore case, as ARM does.
@@ -34,7 +34,12 @@ class ResourceID:
         """
         parts = text.strip("/").split("/")
         lowered = [part.lower() for part in parts]
-        if len(parts) < 4 or lowered[0] != "subscriptions" or lowered[2] != "resourcegroups" or not all(parts):
+        if (
+            len(parts) < 4
+            or lowered[0] != "subscriptions"
+            or lowered[2] != "resourcegroups"
+            or not all(parts)
+        ):
             raise InvalidResourceID(f"{text!r} is not the id of a resource in a resource group")
         if len(parts) == 4:
             return cls(parts[1], parts[3])
@@ -100,7 +105,9 @@ def resource_group(subscription: str, name: str) -> ResourceID:
     return ResourceID(subscription, name)
 
 
-def reference(name_or_id: str, *, subscription: str, resource_group: str, provider: str, kind: str) -> ResourceID:
+def reference(
+    name_or_id: str, *, subscription: str, resource_group: str, provider: str, kind: str
+) -> ResourceID:
     """What a manifest means by a name (in the pair's resource group) or by a full id.
 
     Raises:

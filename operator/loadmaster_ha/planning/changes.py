@@ -1,4 +1,4 @@
-"""The typed changes that a plan consists of. `azure.apply` carries out one at a time; nothing else writes to ARM."""
+"""The typed changes that a plan consists of; nothing but `azure.apply` writes to ARM, one at a time."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from loadmaster_ha.planning.arm import ResourceID
 
 
 class Section(StrEnum):
-    """The part of the set-up that a change or difference belongs to; label value of `loadmaster_drift_total`."""
+    """The part of the set-up that a change belongs to; label value of `loadmaster_drift_total`."""
 
     PUBLIC_ADDRESS = "PublicAddress"
     LOAD_BALANCER = "LoadBalancer"
@@ -43,8 +43,9 @@ def _short(value: Any) -> str:
 class Put:
     """Write a whole resource, or one separately writable child (a security rule).
 
-    `body` is the complete request body. `if_match` is the etag it was planned on; None means that the resource is
-    absent and the write is sent with `If-None-Match: *`, so that somebody else's is never overwritten.
+    `body` is the complete request body. `if_match` is the etag it was planned on; None means that the
+    resource is absent and the write is sent with `If-None-Match: *`, so that somebody else's is never
+    overwritten.
     """
 
     section: Section

@@ -1,7 +1,7 @@
 """What was read from Azure, as the planner sees it: immutable, keyed by resource id, unreadable is `Unknown`.
 
-Bodies are ARM's own JSON (camelCase), never a model: whatever a newer api-version put there must survive our writes.
-`azure.observer` fills it; `planning` only reads it.
+Bodies are ARM's own JSON (camelCase), never a model: whatever a newer api-version put there must survive our
+writes. `azure.observer` fills it; `planning` only reads it.
 """
 
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ class Resource:
 
     @property
     def provisioning_state(self) -> str:
-        """`Succeeded`, `Updating`, `Failed`, ...; `Succeeded` for types that have none (availability sets)."""
+        """`Succeeded`, `Updating`, `Failed`, ...; `Succeeded` for types without it (availability sets)."""
         return str(self.properties.get("provisioningState") or "Succeeded")
 
     @property
@@ -55,15 +55,16 @@ class AddressQuestion:
 
 
 Need: TypeAlias = ResourceID | AddressQuestion
-"""Something the planner wants to know: a top-level resource (or resource group), or whether an address is free."""
+"""Something the planner wants to know: a top-level resource or group, or whether an address is free."""
 
 
 @dataclass(frozen=True)
 class Observation:
     """Everything known about Azure for one pair at one time.
 
-    `resources` maps ids of *top-level* resources and resource groups; `addresses` holds True where the address is
-    free. An id that is in neither was never asked for: asking for it is an error of the planner's `needs`.
+    `resources` maps ids of *top-level* resources and resource groups; `addresses` holds True where the
+    address is free. An id that is in neither was never asked for: asking for it is an error of the planner's
+    `needs`.
     """
 
     resources: Mapping[ResourceID, Reading[Resource]] = field(default_factory=lambda: MappingProxyType({}))
@@ -74,7 +75,7 @@ class Observation:
         return self.resources.get(resource, Unknown("NotRead", f"{resource} has not been read yet"))
 
     def get(self, resource: ResourceID) -> Resource | None:
-        """The resource when it is there, None when it is absent *or unknown*: only where both mean the same."""
+        """The resource if it is there, None if it is absent *or unknown*: only where both mean the same."""
         reading = self.read(resource)
         return reading.value if isinstance(reading, Present) else None
 

@@ -1,0 +1,177 @@
+"""The planner's entry points: what has to be known and done to bring one pair about in Azure.
+
+Pure: values in, values out. The plan is made on an observation and holds every remaining change in order; the
+controller applies the first, observes, and plans again, so every write may be the last one before a crash.
+Order: public address, openings in security groups, interfaces leave, balancer, interfaces join, closings.
+Invariants (`invariants`) are checked after every planned change.
+"""
+
+from collections.abc import Sequence
+
+from loadmaster_ha.domain.findings import Finding, Severity
+from loadmaster_ha.planning import (
+    balancer,
+    failover,
+    interfaces,
+    invariants,
+    prerequisites,
+    removal,
+    security_groups,
+    simulate,
+)
+from loadmaster_ha.planning import needs as needed
+from loadmaster_ha.planning.arm import InvalidResourceID, ResourceID
+from loadmaster_ha.planning.bodies import properties
+from loadmaster_ha.planning.changes import Change, Plan
+from loadmaster_ha.planning.layout import Layout
+from loadmaster_ha.planning.observation import Need, Observation
+from loadmaster_ha.planning.public_address import plan_public_address
+from loadmaster_ha.planning.reasons import Reason, finding
+from loadmaster_ha.planning.target import PairTarget
+from loadmaster_ha.resources.loadmasterpair import HealthCheck
+
+
+def needs(target: PairTarget, observation: Observation) -> frozenset[Need]:
+    """All ids that should be known, given what is known so far; ask again after each round of reads."""
+    try:
+        return needed.all_needs(Layout(target), observation)
+    except InvalidResourceID:
+        return frozenset()
+
+
+def plan(target: PairTarget, observation: Observation) -> Plan:
+    """All remaining changes in order, and what stands against them.
+
+    Raises:
+        InvariantViolated: a change would break what must hold after every single one: a bug of the planner's.
+    """
+    layout = Layout(target)
+    try:
+        findings = prerequisites.check(layout, observation)
+    except InvalidResourceID as error:
+        return Plan(findings=(finding(Reason.INVALID_REFERENCE, "spec", str(error)),))
+    try:
+        changes = _changes(layout, observation)
+    except security_groups.NoFreePriority as error:
+        full = finding(Reason.NO_FREE_PRIORITY, error.group, f"There is {error}")
+        return Plan(findings=(*findings, full))
+    if changes:
+        findings = (*findings, *prerequisites.obstacles(layout, observation))
+    return _held_or_free(changes, findings)
+
+
+def plan_deletion(target: PairTarget, observation: Observation) -> Plan:
+    """All remaining changes until nothing of ours is left; converged when that is so.
+
+    Raises:
+        InvariantViolated: a change would touch what is not ours: a bug of the planner's.
+    """
+    layout = Layout(target)
+    try:
+        findings = prerequisites.check_readable(layout, observation)
+    except InvalidResourceID:
+        return Plan()
+    changes, state = _Steps(layout, observation), removal
+    for change in state.plan_interface_removal(layout, observation):
+        changes.add(change)
+    changes.add(state.plan_balancer_removal(layout, changes.observation))
+    for change in security_groups.plan_removal(layout, changes.observation):
+        changes.add(change)
+    changes.add(state.plan_address_removal(layout, changes.observation))
+    return _held_or_free(tuple(changes.done), findings)
+
+
+def left_behind(target: PairTarget, observation: Observation) -> tuple[ResourceID, ...]:
+    """What of ours is there, or may be there where it could not be read: for who lets go without deleting."""
+    try:
+        return tuple(removal.remaining(Layout(target), observation))
+    except InvalidResourceID:
+        return ()
+
+
+def frontend_address(target: PairTarget, observation: Observation) -> str | None:
+    """The address that clients use, None while Azure has not given one."""
+    layout = Layout(target)
+    if layout.public_address is not None:
+        address = observation.get(layout.public_address)
+        found = None if address is None else address.properties.get("ipAddress")
+        return None if found is None else str(found)
+    entry = balancer.our_frontend(layout, observation.get(layout.balancer))
+    found = properties(entry or {}).get("privateIPAddress")
+    return None if found is None else str(found)
+
+
+def expected_failover(health_check: HealthCheck) -> failover.ExpectedFailover:
+    """How long a fail-over takes with this health check."""
+    return failover.expected(health_check)
+
+
+def conflicts(target: PairTarget, others: Sequence[PairTarget]) -> tuple[Finding, ...]:
+    """What this pair claims that an older pair of the cluster has: the balancer, or an interface."""
+    try:
+        return tuple(found for other in others for found in _conflicts_with(Layout(target), Layout(other)))
+    except InvalidResourceID:
+        return ()
+
+
+def _conflicts_with(layout: Layout, other: Layout) -> list[Finding]:
+    name = f"{other.identity.namespace}/{other.identity.name}"
+    found = []
+    if layout.balancer == other.balancer:
+        what = f"Load balancer {layout.balancer} is that of LoadMasterPair {name}"
+        found.append(finding(Reason.CONFLICTING_PAIR, "spec.loadBalancer.name", what))
+    theirs = {attachment.interface for attachment in other.attachments}
+    for attachment in layout.attachments:
+        if attachment.interface in theirs:
+            what = f"Interface {attachment.interface} is used by LoadMasterPair {name}"
+            found.append(finding(Reason.CONFLICTING_PAIR, attachment.path, what))
+    return found
+
+
+class _Steps:
+    """Changes one after another, each on what the one before leaves, each checked."""
+
+    def __init__(self, layout: Layout, observation: Observation) -> None:
+        self._layout = layout
+        self.observation = observation
+        self.done: list[Change] = []
+
+    def add(self, change: Change | None) -> None:
+        if change is None:
+            return
+        after = simulate.after(self.observation, change)
+        invariants.verify(self._layout, self.observation, change, after)
+        self.observation = after
+        self.done.append(change)
+
+
+def _changes(layout: Layout, observation: Observation) -> tuple[Change, ...]:
+    if observation.get(layout.balancer) is None and not observation.is_absent(layout.balancer):
+        return ()
+    steps = _Steps(layout, observation)
+    steps.add(plan_public_address(layout, observation))
+    balancer_change = balancer.plan_balancer(layout, observation)
+    memberships = interfaces.wanted_memberships(layout, observation)
+    leaving = interfaces.plan_leaving(
+        layout, observation, memberships, balancer_changes=balancer_change is not None
+    )
+    joining = interfaces.plan_joining(layout, observation, memberships)
+    in_use = bool(balancer_change or leaving or joining)
+    for change in security_groups.plan_openings(layout, observation, in_use=in_use):
+        steps.add(change)
+    for change in leaving:
+        steps.add(change)
+    steps.add(balancer_change)
+    for change in interfaces.plan_joining(layout, steps.observation, memberships):
+        steps.add(change)
+    for change in security_groups.plan_openings(layout, steps.observation, in_use=False):
+        steps.add(change)
+    for change in security_groups.plan_closings(layout, steps.observation):
+        steps.add(change)
+    return tuple(steps.done)
+
+
+def _held_or_free(changes: tuple[Change, ...], findings: tuple[Finding, ...]) -> Plan:
+    if any(found.severity is not Severity.WARNING for found in findings):
+        return Plan(findings=findings, held_back=changes)
+    return Plan(changes=changes, findings=findings)
