@@ -1,0 +1,104 @@
+"""All pairs that the API server has told of: who claimed something first, and whether an event is worth a
+visit.
+
+`watch` feeds it; `pair` asks it for the older pairs, which win where two want the same thing. Kept in
+memory, filled by a list before the first visit: nothing is decided while an older pair might be unknown.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from pydantic import ValidationError
+
+from loadmaster_ha.planning.target import PairIdentity, PairTarget
+from loadmaster_ha.resources.loadmasterpair import LoadMasterPairSpec
+
+
+class PairKey(NamedTuple):
+    """Namespace and name."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    age: tuple[str, str]  # creation time (RFC 3339, UTC: sorts as text), then uid
+    target: PairTarget | None
+    mark: tuple[object, ...]
+
+
+def key_of(body: Mapping[str, Any]) -> PairKey:
+    """The key of a pair as the API server returned it."""
+    return PairKey(body["metadata"]["namespace"], body["metadata"]["name"])
+
+
+def target_of(body: Mapping[str, Any]) -> PairTarget:
+    """What the planner is asked for.
+
+    Raises:
+        ValidationError: the spec is not one that this version understands (the CRD is of another version).
+    """
+    metadata = body["metadata"]
+    identity = PairIdentity(metadata["namespace"], metadata["name"], metadata["uid"])
+    return PairTarget(identity, LoadMasterPairSpec.model_validate(body.get("spec") or {}))
+
+
+class Pairs:
+    """The known pairs."""
+
+    def __init__(self) -> None:
+        self._known: dict[PairKey, _Known] = {}
+        self._contested: set[PairKey] = set()
+
+    def update(self, body: Mapping[str, Any]) -> bool:
+        """Take note of a pair; True when something about it changed that a visit may act on.
+
+        Status does not count, or each visit would cause the next one by its own status.
+        """
+        key, metadata = key_of(body), body["metadata"]
+        try:
+            target = target_of(body)
+        except ValidationError:
+            target = None
+        mark = (
+            metadata["uid"],
+            metadata.get("generation"),
+            metadata.get("deletionTimestamp"),
+            tuple(sorted((metadata.get("annotations") or {}).items())),
+            tuple(metadata.get("finalizers") or ()) if metadata.get("deletionTimestamp") else (),
+        )
+        before = self._known.get(key)
+        self._known[key] = _Known((metadata.get("creationTimestamp", ""), metadata["uid"]), target, mark)
+        return before is None or before.mark != mark
+
+    def remove(self, key: PairKey) -> tuple[PairKey, ...]:
+        """Forget a pair; returns those that a conflict held up and that should look again."""
+        self._known.pop(key, None)
+        self._contested.discard(key)
+        return tuple(self._contested)
+
+    def older_than(self, key: PairKey) -> tuple[PairTarget, ...]:
+        """The pairs that were there before this one, oldest first: they win."""
+        mine = self._known.get(key)
+        if mine is None:
+            return ()
+        older = sorted(
+            (known for known in self._known.values() if known.age < mine.age), key=lambda each: each.age
+        )
+        return tuple(known.target for known in older if known.target is not None)
+
+    def contest(self, key: PairKey, *, contested: bool) -> None:
+        """Remember whether an older pair is in the way of this one."""
+        if contested:
+            self._contested.add(key)
+        else:
+            self._contested.discard(key)
+
+    def keys(self) -> tuple[PairKey, ...]:
+        """All known pairs."""
+        return tuple(self._known)

@@ -1,0 +1,276 @@
+"""What a visit found, put into the words of `status`: conditions, what is pending, the frontend, running
+operations.
+
+Pure: a `Situation` goes in, the status to store comes out; `pair` makes the one and stores the other if it
+differs from what is there. The meaning of each condition and reason is told to users in
+docs/troubleshooting.md.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from loadmaster_ha.azure.outcomes import Operation
+from loadmaster_ha.controller.conditions import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    Reason,
+    find,
+    merge,
+    shortened,
+)
+from loadmaster_ha.domain.findings import Finding
+from loadmaster_ha.planning.changes import Change, Plan, Put
+
+PENDING_LIMIT: Final = 20
+PENDING_LENGTH: Final = 256
+DIFFERENCES_SHOWN: Final = 10
+DIFFERENCE_LENGTH: Final = 200
+
+TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why nothing could be read or written. `blocking`: only a person can change it (`Stalled`)."""
+
+    reason: str
+    message: str
+    blocking: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What one visit found.
+
+    `suspended` and `observing` hold all writing back; `suspended` says by what (`spec.suspend` or the
+    annotation). `plan` is None while Azure could not be read. `obstacle` is what came of the attempt to
+    read or write; `operation` is what Azure still works on. `status_fields` are further parts of status
+    (frontend, expectedFailover).
+    """
+
+    generation: int
+    suspended: str = ""
+    observing: bool = False
+    deleting: bool = False
+    plan: Plan | None = None
+    obstacle: Obstacle | None = None
+    operation: Operation | None = None
+    status_fields: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def held(self) -> Reason | None:
+        """The reason why nothing is written on purpose, if so."""
+        if self.suspended:
+            return Reason.SUSPENDED
+        return Reason.OBSERVE_MODE if self.observing else None
+
+    @property
+    def blocking(self) -> Obstacle | None:
+        """The first thing that needs a person, with all others in its message."""
+        if self.obstacle is not None and self.obstacle.blocking:
+            return self.obstacle
+        return _joined(self.plan.blocking, blocking=True) if self.plan is not None else None
+
+    @property
+    def waiting(self) -> Obstacle | None:
+        """The first thing that may pass by itself, with all others in its message."""
+        if self.obstacle is not None and not self.obstacle.blocking:
+            return self.obstacle
+        return _joined(self.plan.waiting, blocking=False) if self.plan is not None else None
+
+    @property
+    def changes(self) -> tuple[Change, ...]:
+        """Everything that is not as wanted, whether it may be done now or not."""
+        return (*self.plan.changes, *self.plan.held_back) if self.plan is not None else ()
+
+
+def render(situation: Situation, stored: Mapping[str, Any], *, now: str) -> dict[str, Any]:
+    """The status to store, given the stored one. Equal input but `now` gives equal output while nothing
+    changes."""
+    status: dict[str, Any] = {
+        "observedGeneration": situation.generation,
+        "conditions": merge(
+            stored.get("conditions") or (), conditions(situation), generation=situation.generation, now=now
+        ),
+        **situation.status_fields,
+    }
+    if waiting := pending(situation):
+        status["pending"] = waiting
+    if situation.operation is not None:
+        status["azure"] = {"operations": [dump_operation(situation.operation)]}
+    return status
+
+
+def same(stored: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
+    """Whether storing `status` would change nothing. Conditions that are not ours do not count."""
+    ours = {condition["type"] for condition in status["conditions"]}
+    kept = [condition for condition in stored.get("conditions") or () if condition.get("type") in ours]
+    return {**stored, "conditions": kept} == status
+
+
+def conditions(situation: Situation) -> tuple[Condition, ...]:
+    """All conditions of a pair in this situation, the summary first."""
+    synced = _azure_synced(situation)
+    return (
+        _ready(situation, synced),
+        _reconciling(situation),
+        _stalled(situation),
+        _paused(situation),
+        _deleting(situation),
+        synced,
+    )
+
+
+def _azure_synced(situation: Situation) -> Condition:
+    kind = ConditionType.AZURE_SYNCED
+    trouble = situation.blocking or situation.waiting
+    if situation.plan is None or situation.plan.waiting:
+        reason = trouble or Obstacle(Reason.NOT_OBSERVED, "Azure has not been read yet")
+        return Condition(kind, UNKNOWN, reason.reason, reason.message)
+    if situation.operation is not None:
+        return Condition(kind, FALSE, Reason.OPERATION_RUNNING, _running(situation.operation))
+    if trouble is not None:
+        return Condition(
+            kind, FALSE, trouble.reason, _sentence(trouble.message, differences(situation.changes))
+        )
+    if situation.changes:
+        reason_word = Reason.DRIFT if situation.held else Reason.APPLYING
+        return Condition(kind, FALSE, reason_word, differences(situation.changes))
+    risks = " ".join(f"{finding.reason}: {finding.message}" for finding in situation.plan.warnings)
+    message = _sentence("Azure is as the manifest wants it.", f"Reported: {risks}" if risks else "")
+    return Condition(kind, TRUE, Reason.SYNCED, message)
+
+
+def _ready(situation: Situation, synced: Condition) -> Condition:
+    kind = ConditionType.READY
+    if situation.deleting:
+        return Condition(kind, FALSE, Reason.CLEANING_UP, "The pair is being deleted.")
+    if stalled := situation.blocking:
+        return Condition(kind, FALSE, stalled.reason, stalled.message)
+    return Condition(kind, synced.status, synced.reason, synced.message)
+
+
+def _reconciling(situation: Situation) -> Condition:
+    kind = ConditionType.RECONCILING
+    if situation.operation is not None:
+        return Condition(kind, TRUE, Reason.OPERATION_RUNNING, _running(situation.operation))
+    if (waiting := situation.waiting) is not None:
+        return Condition(kind, TRUE, waiting.reason, waiting.message)
+    if situation.blocking is not None:
+        return Condition(kind, FALSE, Reason.IDLE, "Nothing is done before Stalled is resolved.")
+    if situation.held is not None:
+        return Condition(kind, FALSE, situation.held, _held_in_words(situation))
+    if situation.deleting:
+        return Condition(kind, TRUE, Reason.CLEANING_UP, differences(situation.changes))
+    if situation.plan is None:
+        return Condition(kind, TRUE, Reason.NOT_OBSERVED, "Azure has not been read yet.")
+    if situation.changes:
+        return Condition(kind, TRUE, Reason.APPLYING, differences(situation.changes))
+    return Condition(kind, FALSE, Reason.IDLE)
+
+
+def _stalled(situation: Situation) -> Condition:
+    if (blocking := situation.blocking) is not None:
+        return Condition(ConditionType.STALLED, TRUE, blocking.reason, blocking.message)
+    return Condition(ConditionType.STALLED, FALSE, Reason.PROGRESS_POSSIBLE)
+
+
+def _paused(situation: Situation) -> Condition:
+    if situation.suspended:
+        return Condition(ConditionType.PAUSED, TRUE, Reason.SUSPENDED, _held_in_words(situation))
+    return Condition(ConditionType.PAUSED, FALSE, Reason.NOT_SUSPENDED)
+
+
+def _deleting(situation: Situation) -> Condition:
+    kind = ConditionType.DELETING
+    if not situation.deleting:
+        return Condition(kind, FALSE, Reason.NOT_DELETING)
+    if (trouble := situation.blocking or situation.waiting) is not None:
+        remedy = (
+            'If this will never pass, the annotation loadmaster.dev/force-delete: "true" lets the pair go and leaves '
+            "in Azure what could not be removed."
+        )
+        return Condition(kind, TRUE, trouble.reason, _sentence(trouble.message, remedy))
+    if situation.held is not None:
+        return Condition(kind, TRUE, situation.held, f"The clean-up waits. {_held_in_words(situation)}")
+    return Condition(kind, TRUE, Reason.CLEANING_UP, differences(situation.changes))
+
+
+def _held_in_words(situation: Situation) -> str:
+    if situation.suspended:
+        return f"Nothing is written to Azure while {situation.suspended} says so."
+    tail = " To let go of the pair and leave Azure as it is, set spec.policy.deletion to Orphan."
+    return "spec.policy.mode is Observe: nothing is written to Azure." + (tail if situation.deleting else "")
+
+
+def pending(situation: Situation) -> list[str]:
+    """What is not done now though it is wanted, in words, bounded; empty while nothing holds it up."""
+    held = situation.held is not None or situation.blocking is not None or situation.waiting is not None
+    if not held or not situation.changes:
+        return []
+    lines = [shortened(in_words(change), PENDING_LENGTH) for change in situation.changes]
+    if len(lines) > PENDING_LIMIT:
+        more = len(lines) - PENDING_LIMIT + 1
+        lines = [*lines[: PENDING_LIMIT - 1], f"and {more} more"]
+    return lines
+
+
+def in_words(change: Change) -> str:
+    """One change for people: what is done to which resource, and which fields make it necessary."""
+    if not isinstance(change, Put):
+        return f"Delete {change.resource}: {change.why}"
+    if change.if_match is None:
+        return f"Create {change.resource}"
+    fields = "; ".join(str(difference) for difference in change.differences)
+    return f"Update {change.resource}: {fields}"
+
+
+def differences(changes: Iterable[Change]) -> str:
+    """The differences that changes are made for, field by field, bounded."""
+    found = []
+    for change in changes:
+        where = f"{change.resource.type.rpartition('/')[2]}/{change.resource.name}"
+        if not isinstance(change, Put):
+            found.append(f"{where}: to be deleted ({change.why})")
+        elif change.if_match is None:
+            found.append(f"{where}: to be created")
+        else:
+            found += [f"{where}: {difference}" for difference in change.differences]
+    shown = [shortened(text, DIFFERENCE_LENGTH) for text in found[:DIFFERENCES_SHOWN]]
+    if len(found) > DIFFERENCES_SHOWN:
+        shown.append(f"and {len(found) - DIFFERENCES_SHOWN} more differences")
+    return "; ".join(shown)
+
+
+def dump_operation(operation: Operation) -> dict[str, str]:
+    """A running operation as status keeps it."""
+    return {
+        "resource": str(operation.resource),
+        "verb": operation.verb,
+        "url": operation.url,
+        "style": operation.style,
+        "started": operation.started,
+    }
+
+
+def is_first_visit(stored: Mapping[str, Any]) -> bool:
+    """Whether nobody has written conditions yet."""
+    return not find(stored.get("conditions") or (), ConditionType.READY)
+
+
+def _running(operation: Operation) -> str:
+    return f"Azure works on {operation.verb} {operation.resource} since {operation.started}."
+
+
+def _joined(findings: tuple[Finding, ...], *, blocking: bool) -> Obstacle | None:
+    if not findings:
+        return None
+    first, *others = findings
+    more = "".join(f" Also {finding.reason}: {finding.message}" for finding in others)
+    return Obstacle(first.reason, first.message + more, blocking)
+
+
+def _sentence(first: str, second: str) -> str:
+    return f"{first} {second}" if first and second else first or second
