@@ -11,7 +11,7 @@ from loadmaster_ha.planning.arm import ResourceID
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """A long-running operation that can be looked at again, also by another process: plain data, kept in status.
+    """A long-running operation as plain data, to be looked at again, also by another process.
 
     `url` is opaque and complete (signature parameters included); `style` is the header it came from:
     `AsyncOperation`, `Location`, or `Resource` (the resource's own provisioningState is polled).
@@ -39,7 +39,7 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Outdated:
-    """Somebody else wrote in between (412), or our operation was superseded: observe and plan again at once."""
+    """Somebody else wrote in between, or our operation was superseded: observe and plan again at once."""
 
     reason: str
     message: str
@@ -49,7 +49,8 @@ class Outdated:
 class TryLater:
     """Throttled, locked, busy, unreachable, or a fault of Azure's: the same again after `after` seconds.
 
-    `throttled` tells real throttling (which closes the gate for all pairs of the credential) from a mere lock.
+    `throttled` tells real throttling (which closes the gate for all pairs of the credential) from a mere
+    lock.
     """
 
     reason: str
@@ -60,7 +61,7 @@ class TryLater:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Azure said no and will say so again until somebody changes something (validation, policy, quota, rights)."""
+    """Azure will say no until somebody changes something (validation, policy, quota, rights)."""
 
     reason: str
     message: str
