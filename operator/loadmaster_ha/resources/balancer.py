@@ -151,7 +151,6 @@ class ManagementAccess(Model):
                     "be different",
                     cel.let_value(cel.nat_ports("self"), "ports", cel.first_repeated("ports")),
                 ),
-                reason="FieldValueDuplicate",
             ),
             Rule(
                 f"!self.kemp360Central || !(8443 in {cel.nat_ports('self')})",

@@ -108,7 +108,6 @@ class LoadMasterPairSpec(Model):
                         "more than one service on %s; choose another port",
                         cel.let_value(_PROTOCOLS_AND_PORTS, "ports", cel.first_repeated("ports")),
                     ),
-                    reason="FieldValueDuplicate",
                 )
             ),
         ),

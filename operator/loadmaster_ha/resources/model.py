@@ -34,7 +34,7 @@ class Rule:
 
     `message` tells what is wrong and what to do; `message_expression` is a CEL expression for the same with
     the values filled in (the server falls back to `message`). `field_path` is relative to where the rule
-    stands.
+    stands. The reason FieldValueDuplicate is not used: the server leaves the message out with it.
     """
 
     expression: str

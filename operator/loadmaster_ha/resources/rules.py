@@ -37,7 +37,6 @@ UNITS: Final = (
         message="master and slave must have network interfaces of their own: the same resource is named more "
         "than once",
         field_path=".slave.networkInterfaces",
-        reason="FieldValueDuplicate",
     ),
     Rule(
         f"{_INTERFACE_IDS}.all(id, id.startsWith('/subscriptions/' + self.azure.subscriptionID.lowerAscii() "
@@ -50,20 +49,17 @@ UNITS: Final = (
         "self.master.virtualMachine.name.lowerAscii() != self.slave.virtualMachine.name.lowerAscii()",
         message="master and slave must be two different virtual machines",
         field_path=".slave.virtualMachine",
-        reason="FieldValueDuplicate",
     ),
     Rule(
         "!has(self.master.address) || !has(self.slave.address) || self.master.address != self.slave.address",
         message="master and slave must have different addresses",
         field_path=".slave.address",
-        reason="FieldValueDuplicate",
     ),
     Rule(
         f"!has({_FRONTEND}) || !((has(self.master.address) && self.master.address == {_FRONTEND}) || "
         f"(has(self.slave.address) && self.slave.address == {_FRONTEND}))",
         message="the frontend needs an address of its own; privateIPAddress is the address of a unit",
         field_path=".loadBalancer.frontend.privateIPAddress",
-        reason="FieldValueDuplicate",
     ),
     Rule(
         "self.master.networkInterfaces.size() == self.slave.networkInterfaces.size() && "
@@ -164,7 +160,6 @@ SERVICES: Final = (
             cel.let_value(_TARGETS, "targets", cel.first_repeated("targets")),
         ),
         field_path=".services",
-        reason="FieldValueDuplicate",
     ),
 )
 """Published services beside everything else."""

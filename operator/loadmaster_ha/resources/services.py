@@ -1,4 +1,4 @@
-"""What is published (`spec.services`): one entry is one balancing rule and its openings in security groups."""
+"""What is published (`spec.services`): one entry is one balancing rule, and openings for it."""
 
 from enum import StrEnum
 

@@ -1,6 +1,7 @@
 """What the operator reports about a pair (`status`).
 
-It is written by server-side apply, as the operator's own field manager. `to_wire()` gives what is sent. Lists are bounded: whoever fills one shortens it and says so.
+It is written by server-side apply, as the operator's own field manager. `to_wire()` gives what is sent.
+Lists are bounded: whoever fills one shortens it and says so.
 """
 
 from enum import StrEnum
