@@ -10,6 +10,7 @@ neighbours are the Makefile and `controlplane.build`, which takes a Go toolchain
 from __future__ import annotations
 
 import argparse
+import fcntl
 import hashlib
 import os
 import shutil
@@ -28,6 +29,7 @@ STAMP = VENV / "loadmaster-ha.stamp"
 DEV_LOCK = REPOSITORY / "requirements" / "dev.lock"
 UV_LOCK = REPOSITORY / "requirements" / "uv.lock"
 MINIMUM = (3, 11)
+PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 # Debian packages by the program that shows that they are there.
 DEBIAN_PACKAGES = {"promtool": "prometheus"}
 
@@ -75,13 +77,24 @@ def make_environment(*, force: bool = False) -> None:
         BootstrapError: uv or the packages could not be installed.
     """
     wanted = fingerprint()
-    if not force and STAMP.is_file() and STAMP.read_text(encoding="utf-8") == wanted:
+    if not force and _stamped(wanted):
         return
+    cache_home().mkdir(parents=True, exist_ok=True)
+    with (cache_home() / "bootstrap.lock").open("w") as lock:  # two makes in two terminals
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if force or not _stamped(wanted):
+            _install(wanted)
+
+
+def _stamped(wanted: str) -> bool:
+    return STAMP.is_file() and STAMP.read_text(encoding="utf-8") == wanted
+
+
+def _install(wanted: str) -> None:
     uv = uv_program()
-    # --clear would take the packages away from whoever is running tests right now.
-    if not (VENV / "bin" / "python").exists():
-        print("bootstrap: making .venv", file=sys.stderr)
-        _run([uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(VENV)])
+    if _version_of_environment() != PYTHON_VERSION:
+        print(f"bootstrap: making .venv with Python {PYTHON_VERSION}", file=sys.stderr)
+        _run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(VENV)])
     STAMP.unlink(missing_ok=True)
     print("bootstrap: installing the locked packages into .venv", file=sys.stderr)
     python = ["--python", str(VENV / "bin" / "python")]
@@ -92,9 +105,21 @@ def make_environment(*, force: bool = False) -> None:
     STAMP.write_text(wanted, encoding="utf-8")
 
 
+def _version_of_environment() -> str:
+    """Major and minor version of the Python in `.venv`; empty when there is none that runs."""
+    code = "import sys; print('%d.%d' % sys.version_info[:2])"
+    try:
+        asked = subprocess.run(
+            [str(VENV / "bin" / "python"), "-Sc", code], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return asked.stdout.strip()
+
+
 def fingerprint() -> str:
     """Digest of everything that decides what `.venv` holds."""
-    digest = hashlib.sha256(f"{sys.version} {VENV}".encode())
+    digest = hashlib.sha256(f"{PYTHON_VERSION} {VENV}".encode())
     for path in (DEV_LOCK, UV_LOCK, REPOSITORY / "pyproject.toml"):
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -106,7 +131,7 @@ def uv_program() -> str:
     Raises:
         BootstrapError: it could not be installed.
     """
-    pinned = hashlib.sha256(UV_LOCK.read_bytes() + sys.version.encode()).hexdigest()[:16]
+    pinned = hashlib.sha256(UV_LOCK.read_bytes()).hexdigest()[:16]
     folder = cache_home() / "uv" / pinned
     program = folder / "bin" / "uv"
     if not program.exists():
@@ -164,8 +189,7 @@ def _make_venv(folder: Path) -> None:
     try:
         import ensurepip  # noqa: F401, PLC0415 - asked for its presence only
     except ImportError:
-        version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        _apt_install([f"python{version}-venv"])
+        _apt_install([f"python{PYTHON_VERSION}-venv"])
     _run([sys.executable, "-m", "venv", str(folder)])
 
 
