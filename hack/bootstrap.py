@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -119,9 +120,15 @@ def _version_of_environment() -> str:
 
 def fingerprint() -> str:
     """Digest of everything that decides what `.venv` holds."""
+    import tomllib  # noqa: PLC0415 - not in a Python that is too old and has to be told so
+
     digest = hashlib.sha256(f"{PYTHON_VERSION} {VENV}".encode())
-    for path in (DEV_LOCK, UV_LOCK, REPOSITORY / "pyproject.toml"):
+    for path in (DEV_LOCK, UV_LOCK):
         digest.update(path.read_bytes())
+    # Not the settings of ruff and the like: an installation must not follow from them.
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    installed = [project["build-system"], project["project"], project["tool"]["hatch"]]
+    digest.update(json.dumps(installed, sort_keys=True).encode())
     return digest.hexdigest()
 
 
