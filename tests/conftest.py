@@ -4,8 +4,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from tests.support.controlplane import empty_namespace, shared_control_plane
+from tests.support.emulator import emulator, emulator_latency
 
 from controlplane.server import ControlPlane
+
+__all__ = ["emulator", "emulator_latency"]  # fixtures for all levels
 
 CONTROL_PLANE_FIXTURES = {"control_plane", "start_control_plane"}
 

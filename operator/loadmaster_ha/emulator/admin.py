@@ -1,0 +1,119 @@
+"""The emulator's own API under `/_emulator/`, without a token: faults, request counts, seeds, probe answers, throttling.
+
+| path | methods |
+| --- | --- |
+| `faults` | GET lists with hit counters, POST adds one, DELETE clears; `faults/{id}` DELETE |
+| `requests` | GET counts and the journal of writes, DELETE resets |
+| `resources/{ARM id}` | PUT stores a body without validation (for example a Basic balancer) |
+| `probes` | GET, PUT `{"<ipConfiguration id>": "200" or "503" or "timeout" ...}`: what rule health reports |
+| `throttle` | GET, PUT `{"factor": 1.0}` |
+| `health` | GET |
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from loadmaster_ha.emulator.armid import key_of, parse_id
+from loadmaster_ha.emulator.cloud import Reply
+from loadmaster_ha.emulator.faults import FaultError
+from loadmaster_ha.emulator.lifecycle import plant
+from loadmaster_ha.emulator.network.rule_health import ANSWERS, PROBE_FACT
+from loadmaster_ha.emulator.registry import find_type, type_of
+
+if TYPE_CHECKING:
+    from loadmaster_ha.emulator.cloud import Cloud
+    from loadmaster_ha.emulator.faults import Faults
+    from loadmaster_ha.emulator.request_log import RequestLog
+    from loadmaster_ha.emulator.throttle import Throttle
+
+PREFIX = "/_emulator/"
+
+
+class Admin:
+    """Answers the admin API."""
+
+    def __init__(self, cloud: Cloud, faults: Faults, log: RequestLog, throttle: Throttle) -> None:
+        self._cloud = cloud
+        self._faults = faults
+        self._log = log
+        self._throttle = throttle
+
+    def answer(self, method: str, path: str, body: Any) -> Reply:
+        """Answer one request; errors are `{"error": text}` for people."""
+        what, _, rest = path.removeprefix(PREFIX).partition("/")
+        match method, what:
+            case "GET", "health":
+                return Reply(200, {"status": "ok"})
+            case _, "faults":
+                return self._answer_faults(method, rest, body)
+            case "GET", "requests":
+                return Reply(200, self._log.view())
+            case "DELETE", "requests":
+                self._log.reset()
+                return Reply(204)
+            case "PUT", "resources":
+                return self._seed(rest, body)
+            case "GET", "probes":
+                return Reply(
+                    200, {key: value["answer"] for key, value in self._cloud.store.facts(PROBE_FACT).items()}
+                )
+            case "PUT", "probes":
+                return self._probes(body)
+            case "GET", "throttle":
+                return Reply(200, {"factor": self._throttle.factor})
+            case "PUT", "throttle":
+                return self._set_throttle(body)
+            case _:
+                return _problem(404, f"no {method} {path} here; see the emulator guide for the admin API")
+
+    def _answer_faults(self, method: str, rest: str, body: Any) -> Reply:
+        match method:
+            case "GET":
+                return Reply(200, {"faults": self._faults.list()})
+            case "POST":
+                try:
+                    return Reply(201, self._faults.add(body).view())
+                except FaultError as error:
+                    return _problem(400, str(error))
+            case "DELETE" if not rest or rest.isdigit():
+                self._faults.clear(int(rest) if rest else None)
+                return Reply(204)
+            case _:
+                return _problem(405, f"{method} is not offered for faults")
+
+    def _seed(self, rest: str, body: Any) -> Reply:
+        target = parse_id(rest)
+        kind = find_type(target.namespace, target.types[0]) if target else None
+        if target is None or kind is None or len(target.types) != 1:
+            return _problem(400, f"/{rest} is not the id of a resource that the emulator knows")
+        if not isinstance(body, dict):
+            return _problem(400, "the body must be a JSON object")
+        if self._cloud.store.group(target.subscription, target.group) is None:
+            return _problem(404, f"resource group {target.group} does not exist; create it first")
+        resource = plant(self._cloud, kind, target, body)
+        return Reply(200, type_of(resource).view(self._cloud, resource))
+
+    def _probes(self, body: Any) -> Reply:
+        if not isinstance(body, dict):
+            return _problem(400, "the body must map ipConfiguration ids to answers")
+        for target, answer in body.items():
+            text = str(answer).lower()
+            if parse_id(target) is None or not (text in ANSWERS or text.isdigit()):
+                return _problem(
+                    400, f"{target}: {answer!r}: give an id and an HTTP status or one of {', '.join(ANSWERS)}"
+                )
+        for target, answer in body.items():
+            self._cloud.store.put_fact(PROBE_FACT, key_of(target), {"answer": str(answer).lower()})
+        return Reply(204)
+
+    def _set_throttle(self, body: Any) -> Reply:
+        factor = body.get("factor") if isinstance(body, dict) else None
+        if not isinstance(factor, (int, float)) or isinstance(factor, bool) or factor < 0:
+            return _problem(400, "factor must be a number: 1 is Azure's budget, 0 switches throttling off")
+        self._throttle.set_factor(float(factor))
+        return Reply(200, {"factor": self._throttle.factor})
+
+
+def _problem(status: int, text: str) -> Reply:
+    return Reply(status, {"error": text})

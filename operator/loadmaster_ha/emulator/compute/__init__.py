@@ -1,0 +1,1 @@
+"""Microsoft.Compute, as far as pairs of LoadMasters need it: availability sets and virtual machines."""

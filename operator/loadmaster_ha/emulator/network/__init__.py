@@ -1,0 +1,1 @@
+"""Microsoft.Network: one module per resource type, and the rules that span several of them."""

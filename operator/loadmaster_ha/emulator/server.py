@@ -1,0 +1,101 @@
+"""The running emulator: TLS, listening, and the order of start and stop."""
+
+from __future__ import annotations
+
+import ipaddress
+import shutil
+import socket
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from aiohttp import web
+
+from loadmaster_ha.emulator import lifecycle, registry
+from loadmaster_ha.emulator.certificates import server_context
+from loadmaster_ha.emulator.cloud import Cloud
+from loadmaster_ha.emulator.frontdoor import Frontdoor
+from loadmaster_ha.emulator.store import Store
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from loadmaster_ha.emulator.settings import Settings
+
+_MAX_BODY = 8 * 1024 * 1024
+_SHUTDOWN_SECONDS = 5
+
+
+class Emulator:
+    """An emulator that serves while the `async with` block runs.
+
+    Attributes:
+        url: Where it answers, for example `https://127.0.0.1:8453`.
+        state_dir: Where `ca.pem` and the state are.
+
+    Raises:
+        OSError: If the address cannot be listened on.
+        StateDirectoryInUseError: If another emulator holds the state directory.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._temporary = settings.state_dir is None
+        self.state_dir = settings.state_dir or Path(tempfile.mkdtemp(prefix="loadmaster-emulator-"))
+        self._store: Store | None = None
+        self._runner: web.AppRunner | None = None
+        self.url = ""
+
+    async def __aenter__(self) -> Self:
+        self.state_dir.mkdir(parents=True, exist_ok=True)
+        self._store = Store(self.state_dir, registry.links_of)
+        frontdoor = Frontdoor(Cloud(self._settings, self._store, lifecycle.finish))
+        application = web.Application(client_max_size=_MAX_BODY)
+        application.router.add_route("*", "/{path:.*}", frontdoor.handle)
+        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        await self._runner.setup()
+        context = server_context(self.state_dir, _names(self._settings.host))
+        listener = _listen(self._settings.host, self._settings.port)
+        await web.SockSite(self._runner, listener, ssl_context=context).start()
+        port = listener.getsockname()[1]
+        shown = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
+        self.url = f"https://{shown}:{port}"
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+        if self._store is not None:
+            self._store.close()
+        if self._temporary:
+            shutil.rmtree(self.state_dir, ignore_errors=True)
+
+
+def _names(host: str) -> list[str]:
+    """Return the names in the server's certificate: loopback always, and the host that was asked for."""
+    names = ["localhost", "127.0.0.1", "::1"]
+    try:
+        unspecified = ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        unspecified = False
+    if host not in names and not unspecified:
+        names.append(host)
+    if unspecified:
+        names.append(socket.gethostname())
+    return names
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(512)
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    return listener
