@@ -1,7 +1,8 @@
 """A tiny Azure Resource Manager that answers exactly what a test tells it to, over TLS, byte for byte.
 
-For details of the wire that the emulator does not show on demand: styles of long-running operations, lost answers,
-challenges, odd bodies. It knows no resources and shares no code with the operator. Bodies in the tests are
+For details of the wire that the emulator does not show on demand: styles of long-running operations, lost
+answers, challenges, odd bodies. It knows no resources and shares no code with the operator. Bodies in the
+tests are
 literal: copied from recordings of Azure or from its documentation.
 """
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-TOKEN = "header.payload.signature-of-a-token"  # noqa: S105 - made up; the tests look for it in logs
+TOKEN = "header.payload.signature-of-a-token"
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,9 @@ class ScriptedArm:
         form = {key: str(value) for key, value in (await request.post()).items()}
         self.sign_ins.append(form)
         if self.sign_in_answers:
-            answer = self.sign_in_answers[0] if len(self.sign_in_answers) == 1 else self.sign_in_answers.popleft()
+            answer = (
+                self.sign_in_answers[0] if len(self.sign_in_answers) == 1 else self.sign_in_answers.popleft()
+            )
             return await self._give(request, answer)
         return web.json_response({"token_type": "Bearer", "expires_in": 3599, "access_token": TOKEN})
 

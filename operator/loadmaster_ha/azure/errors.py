@@ -74,7 +74,8 @@ class ArmError:
 
 def _nodes(error: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     yield error
-    for detail in error.get("details") or ():
+    details = error.get("details")
+    for detail in details if isinstance(details, list) else ():
         if isinstance(detail, Mapping):
             yield from _nodes(detail)
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from loadmaster_ha.azure import errors
 from loadmaster_ha.azure.budget import Budget, Kind
+from loadmaster_ha.azure.resource_types import resource_type
 from loadmaster_ha.azure.transport import (
     ArmRequest,
     ArmResponse,
@@ -45,8 +46,10 @@ class Gateway:
 
         Raises:
             BudgetExhausted: it would have to wait for too long; nothing was sent.
+            UnsupportedRequest: the operator has nothing to do with such resources.
             ConnectionFailed, SignInRefused: as the transport says.
         """
+        resource_type(request.resource)
         kind = _KIND.get(request.verb, Kind.READ)
         await self._budget.take(kind, patience=WRITE_PATIENCE if request.verb.is_write else READ_PATIENCE)
         response = await self._measured(request)

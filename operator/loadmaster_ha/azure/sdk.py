@@ -268,7 +268,8 @@ def _plain(value: Any) -> Any:
 
 
 async def _raw(response: Any) -> ArmResponse:
-    data = await response.read()
+    # The SDK reads some answers itself; an empty one cannot be read twice.
+    data = response.content if response.is_stream_consumed else await response.read()
     try:
         body = json.loads(data) if data else None
     except ValueError:

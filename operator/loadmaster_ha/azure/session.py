@@ -32,6 +32,9 @@ from loadmaster_ha.planning.observation import AddressQuestion, Need, Observatio
 MOST_ROUNDS: Final = 8
 """After so many rounds of new needs an observation ends; the planner needs at most five."""
 
+SLACK: Final = 0.1
+"""A `max_age` is meant to the tenth of a second: callers measure from just before an observation began."""
+
 BUSY_HERE: Final = 2.0
 """Seconds until the next try when an operation of this process runs on the resource."""
 
@@ -99,7 +102,7 @@ class AzureSession:
             SignInRefused: Azure does not accept the credentials.
             AzureUnreachable: nothing could be read because there is no connection.
         """
-        since = self._clock() - max_age
+        since = self._clock() - max_age - (SLACK if max_age else 0)
         resources: dict[ResourceID, Reading[Resource]] = {}
         addresses: dict[AddressQuestion, Reading[bool]] = {}
         observation = Observation()
