@@ -1,7 +1,7 @@
 """An Azure emulator as a process of its own, for tests: real TLS on a free port, and the guide's network in it.
 
-`running_emulator()` starts one and yields an `Emulator`; the fixtures `emulator` and `emulator_latency` wrap it. The process
-dies with the test process, also when that is killed.
+`running_emulator()` starts one and yields an `Emulator`; the fixtures `emulator` and `emulator_latency` wrap
+it. The process dies with the test process, also when that is killed.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Emulator:
         ]  # fmt: skip
         log = self.state_dir / "log.txt"
         with log.open("a") as errors:
-            self._process = subprocess.Popen(  # noqa: PLW1509 - the child needs its own death signal
+            self._process = subprocess.Popen(
                 command,
                 stdout=subprocess.PIPE,
                 stderr=errors,
@@ -130,7 +130,8 @@ class Emulator:
         await self.stop(number)
         await self.start(port)
 
-    # -- requests ----------------------------------------------------------------------------------------------------
+    # -- requests
+    # ----------------------------------------------------------------------------------------------------
 
     async def send(
         self,
@@ -191,7 +192,8 @@ class Emulator:
                     return found
                 await asyncio.sleep(0.05)
 
-    # -- admin API ---------------------------------------------------------------------------------------------------
+    # -- admin API
+    # ---------------------------------------------------------------------------------------------------
 
     async def add_fault(self, **fault: Any) -> Any:
         answer = await self.send("POST", "/_emulator/faults", fault)
@@ -221,7 +223,8 @@ class Emulator:
         answer = await self.send("PUT", "/_emulator/probes", dict(answers))
         assert answer.status == 204, answer.body
 
-    # -- the Azure SDK -----------------------------------------------------------------------------------------------
+    # -- the Azure SDK
+    # -----------------------------------------------------------------------------------------------
 
     def azure_client_kwargs(self) -> dict[str, Any]:
         """Keyword arguments of an Azure management client."""
@@ -241,7 +244,63 @@ class Emulator:
             "connection_verify": str(self.ca_file),
         }
 
-    # -- ids ---------------------------------------------------------------------------------------------------------
+    # -- ids
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    #
+    # ---------------------------------------------------------------------------------------------------------
 
     def group(self, name: str) -> str:
         return f"/subscriptions/{self.subscription}/resourceGroups/{name}"

@@ -1,7 +1,7 @@
 """`loadmaster-emulator serve`: Azure, emulated, on one TLS port.
 
-Every flag is also an environment variable (`LOADMASTER_EMULATOR_` and the flag's name). Exit codes: 0 clean, 2 usage or bad
-configuration, 1 else.
+Every flag is also an environment variable (`LOADMASTER_EMULATOR_` and the flag's name). Exit codes: 0 clean,
+2 usage or bad configuration, 1 else.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The emulator's own API under `/_emulator/`, without a token: faults, request counts, seeds, probe answers, throttling.
+"""The emulator's own API under `/_emulator/`, without a token.
 
 | path | methods |
 | --- | --- |

@@ -1,6 +1,7 @@
 """The parts of answers that depend on the request: URLs of operations, their headers, pages of lists.
 
-Operation URLs are absolute and carry parameters that look like Azure's signature; clients must treat them as opaque.
+Operation URLs are absolute and carry parameters that look like Azure's signature; clients must treat them as
+opaque.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What ARM itself answers about subscriptions: tenants, subscriptions, providers, and the list of all resources.
+"""What ARM itself answers: tenants, subscriptions, providers, and the list of all resources.
 
 The `$filter` of the resource list is honoured: `az` decides by it whether a network exists.
 """

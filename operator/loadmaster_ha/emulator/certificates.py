@@ -1,7 +1,8 @@
 """The emulator's own certificate authority and server certificate, in the state directory.
 
-The authority is made once and reused, so that a client's trust survives a restart; the server certificate is made anew at
-each start for the names that the server listens on. `ca.pem` holds the authority's certificate only: all that clients need.
+The authority is made once and reused, so that a client's trust survives a restart; the server certificate is
+made anew at each start for the names that the server listens on. `ca.pem` holds the authority's certificate
+only: all that clients need.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import datetime as dt
 import ipaddress
 import os
 import ssl
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -20,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 _YEARS = dt.timedelta(days=3650)
 _CLOCK_SKEW = dt.timedelta(hours=1)
@@ -28,7 +29,8 @@ _CLOCK_SKEW = dt.timedelta(hours=1)
 def server_context(directory: Path, hosts: Iterable[str]) -> ssl.SSLContext:
     """Return the TLS context of a server for `hosts` (names or addresses), signed by the authority in `directory`.
 
-    Writes `ca.pem`, `ca-key.pem`, `server.pem` and `server-key.pem`; the first two only when they are not there yet.
+    Writes `ca.pem`, `ca-key.pem`, `server.pem` and `server-key.pem`; the first two only when they are not
+    there yet.
     """
     authority, authority_key = _authority(directory)
     key = ec.generate_private_key(ec.SECP256R1())

@@ -1,7 +1,7 @@
-"""The emulated cloud as the other modules see it: settings, store, operations, and what never leaves the process.
+"""The emulated cloud as the other modules see it: settings, store, operations.
 
-`Call` is one request on its way, `Reply` its answer. Both are plain data, so that template deployments can make calls of
-their own without HTTP.
+`Call` is one request on its way, `Reply` its answer. Both are plain data, so that template deployments can
+make calls of their own without HTTP.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """ARM's error bodies, each in one place: status, code and text as Azure sends them.
 
-`{"error": {"code", "message", "details"?}}` is the contract's shape. Texts come from recorded traffic, Microsoft's pages or
-issue threads; where no source gives one, the docstring says "text assumed". Validation errors stand beside the rules in
-the modules of the resource types and use `bad_request`.
+`{"error": {"code", "message", "details"?}}` is the contract's shape. Texts come from recorded traffic,
+Microsoft's pages or issue threads; where no source gives one, the docstring says "text assumed". Validation
+errors stand beside the rules in the modules of the resource types and use `bad_request`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ GATEWAY = {"x-ms-failure-cause": "gateway"}
 
 
 def bad_request(code: str, message: str, *, details: Sequence[tuple[str, str]] | None = ()) -> ArmError:
-    """A validation error of a resource provider: 400, with `details: []` as the network provider writes it."""
+    """400 of a resource provider's validation, with `details: []` as the network provider writes it."""
     return ArmError(400, code, message, details=details)
 
 
@@ -105,7 +105,7 @@ def missing_api_version() -> ArmError:
 
 
 def invalid_api_version(version: str, supported: Sequence[str]) -> ArmError:
-    """400 of ARM itself for an api-version of its own resources (groups, deployments) that it does not know."""
+    """400 of ARM for an api-version that its own resources (groups, deployments) do not have."""
     return ArmError(
         400,
         "InvalidApiVersionParameter",
@@ -118,7 +118,8 @@ def no_registered_provider(kind: str, version: str, location: str, supported: Se
     return ArmError(
         400,
         "NoRegisteredProviderFound",
-        f"No registered resource provider found for location '{location}' and API version '{version}' for type "
+        f"No registered resource provider found for location '{location}' and API version '{version}' for "
+        "type "
         f"'{kind}'. The supported api-versions are '{', '.join(supported)}'.",
     )
 
@@ -128,7 +129,8 @@ def invalid_resource_type(kind: str, namespace: str, version: str) -> ArmError:
     return ArmError(
         404,
         "InvalidResourceType",
-        f"The resource type '{kind}' could not be found in the namespace '{namespace}' for api version '{version}'.",
+        f"The resource type '{kind}' could not be found in the namespace '{namespace}' for api version "
+        f"'{version}'.",
     )
 
 
@@ -149,14 +151,14 @@ def method_not_allowed(method: str, what: str) -> ArmError:
 def etag_mismatch(header: str, given: str, current: str | None, resource_id: str) -> ArmError:
     """412 of the network provider (recorded); for a missing resource the text is assumed."""
     if current is None:
-        detail = f"Etag provided in {header} header {given} cannot be matched: resource {resource_id} does not exist in NRP data store."
+        detail = f"cannot be matched: resource {resource_id} does not exist in NRP data store."
     else:
-        detail = f"Etag provided in {header} header {given} does not match etag {current} of resource {resource_id} in NRP data store."
+        detail = f"does not match etag {current} of resource {resource_id} in NRP data store."
     return ArmError(
         412,
         "PreconditionFailed",
         "Precondition failed.",
-        details=[("PreconditionFailedEtagMismatch", detail)],
+        details=[("PreconditionFailedEtagMismatch", f"Etag provided in {header} header {given} {detail}")],
     )
 
 
@@ -174,7 +176,8 @@ def location_mismatch(name: str, group: str, current: str, wanted: str) -> ArmEr
     return ArmError(
         409,
         "InvalidResourceLocation",
-        f"The resource '{name}' already exists in location '{current}' in resource group '{group}'. A resource with "
+        f"The resource '{name}' already exists in location '{current}' in resource group '{group}'. A "
+        "resource with "
         f"the same name cannot be created in location '{wanted}'. Please select a new resource name.",
     )
 
@@ -183,13 +186,17 @@ def dangling_reference(target: str, source: str) -> ArmError:
     """400 for a reference to something that is not there."""
     return bad_request(
         "InvalidResourceReference",
-        f"Resource {target} referenced by resource {source} was not found. Please make sure that the referenced "
+        f"Resource {target} referenced by resource {source} was not found. Please make sure that the "
+        "referenced "
         "resource exists, and that both resources are in the same region.",
     )
 
 
 def locked(operation: str, operation_id: str, resource_id: str, seconds: int) -> ArmError:
-    """429 that is a lock, not throttling: another operation holds the resource. No Retry-After; the text names the wait."""
+    """429 that is a lock, not throttling: another operation holds the resource.
+
+    There is no Retry-After; the text names the wait.
+    """
     return ArmError(
         429,
         "RetryableError",
@@ -213,8 +220,10 @@ def not_provisioned(target: str, source: str, state: str, operation: str) -> Arm
         details=[
             (
                 "ReferencedResourceNotProvisioned",
-                f"Cannot proceed with operation because resource {target} used by resource {source} is not in Succeeded "
-                f"state. Resource is in {state} state and the last operation that updated/is updating the resource "
+                f"Cannot proceed with operation because resource {target} used by resource {source} is not "
+                "in Succeeded "
+                f"state. Resource is in {state} state and the last operation that updated/is updating the "
+                "resource "
                 f"is {operation}.",
             )
         ],
@@ -226,7 +235,8 @@ def operation_in_progress(status_url: str) -> ArmError:
     return ArmError(
         409,
         "AnotherOperationInProgress",
-        "Another operation on this or dependent resource is in progress. To retrieve status of the operation use "
+        "Another operation on this or dependent resource is in progress. To retrieve status of the operation "
+        "use "
         f"uri: {status_url}.",
         details=(),
     )
@@ -237,7 +247,8 @@ def superseded(operation: str, loser: str, winner_operation: str, winner: str) -
     return ArmError(
         200,
         "CanceledAndSupersededDueToAnotherOperation",
-        f"Operation {operation} ({loser}) was canceled and superseded by operation {winner_operation} ({winner}).",
+        f"Operation {operation} ({loser}) was canceled and superseded by operation {winner_operation} "
+        f"({winner}).",
         details=(),
     )
 

@@ -7,8 +7,8 @@
 | `If-Match: x` | 412 | change | 412 |
 | `If-None-Match: *` | create | 412 | 412 |
 
-A DELETE of a missing resource is 204 whatever the headers say; `lifecycle` does not ask then. Children share their parent's
-etag.
+A DELETE of a missing resource is 204 whatever the headers say; `lifecycle` does not ask then. Children share
+their parent's etag.
 """
 
 from __future__ import annotations

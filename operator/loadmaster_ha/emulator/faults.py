@@ -1,7 +1,7 @@
 """Faults that a test or a demonstration asks for: which request they hit, and what happens to it.
 
-A fault is posted as JSON to `/_emulator/faults` (fields below, camelCase). It counts the requests that match and strikes from
-the `nth` on, `count` times.
+A fault is posted as JSON to `/_emulator/faults` (fields below, camelCase). It counts the requests that match
+and strikes from the `nth` on, `count` times.
 """
 
 from __future__ import annotations
@@ -47,7 +47,8 @@ class Fault:
         operation: How the long-running operation ends: `Failed` or `Canceled`.
         operation_latency: How long it takes, in seconds, instead of the configured latency.
         stale_read: Answer what was true before the last write.
-        client_id: Hit only token requests of this client; refused as a wrong secret unless `status` says otherwise.
+        client_id: Hit only token requests of this client; refused as a wrong secret unless `status` says
+            otherwise.
         client_secret: Likewise, of this secret.
     """
 

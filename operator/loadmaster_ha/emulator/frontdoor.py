@@ -1,7 +1,7 @@
-"""Every request's way in and out: who may enter, which fault strikes, what is counted, which headers all answers carry.
+"""Every request's way in and out: who may enter, which fault strikes, what is counted.
 
-The order is: admin API, cloud metadata, sign-in, then ARM: bearer token, faults, throttling, operations that are due,
-routing. Changes are committed before the answer leaves.
+The order is: admin API, cloud metadata, sign-in, then ARM: bearer token, faults, throttling, operations that
+are due, routing. Changes are committed before the answer leaves.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from loadmaster_ha.emulator.admin import PREFIX, Admin
 from loadmaster_ha.emulator.cloud import Call, Reply
 from loadmaster_ha.emulator.errors import ArmError
 from loadmaster_ha.emulator.faults import Fault, Faults
-from loadmaster_ha.emulator.json_types import JsonObject
 from loadmaster_ha.emulator.request_log import RequestLog
 from loadmaster_ha.emulator.settings import TENANT
 from loadmaster_ha.emulator.throttle import Throttle
 
 if TYPE_CHECKING:
     from loadmaster_ha.emulator.cloud import Cloud
+    from loadmaster_ha.emulator.json_types import JsonObject
 
 _LOG = logging.getLogger(__name__)
 _EVERYWHERE = {
@@ -124,7 +124,7 @@ class Frontdoor:
             reply = routing.route(call)
         except ArmError as error:
             reply = Reply(error.status, error.body(), error.headers)
-        except Exception:
+        except Exception:  # a bug must show as a 500, not as a dropped connection
             _LOG.exception("the emulator failed on %s %s", request.method, request.path)
             reply = Reply(
                 500,

@@ -1,7 +1,8 @@
 """Create, read, change and delete any resource: what ARM and its providers do alike for all types.
 
-The order of checks is Azure's: resource group, etag preconditions, locks, the type's validation, references. A child's PUT
-or DELETE is a change of one list in its parent, validated as a whole; parent and children share the etag.
+The order of checks is Azure's: resource group, etag preconditions, locks, the type's validation, references.
+A child's PUT or DELETE is a change of one list in its parent, validated as a whole; parent and children share
+the etag.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
     from loadmaster_ha.emulator.operations import Operation
 
 
-# -- reading ---------------------------------------------------------------------------------------------------------
+# -- reading
+# ---------------------------------------------------------------------------------------------------------
 
 
 def read(call: Call, kind: ResourceType, target: ArmId) -> JsonObject:
@@ -75,7 +77,8 @@ def child_body(parent: JsonObject, child: ChildType, target: ArmId) -> JsonObjec
     return named(objects(parent["properties"].get(child.name)), target.name)
 
 
-# -- writing ---------------------------------------------------------------------------------------------------------
+# -- writing
+# ---------------------------------------------------------------------------------------------------------
 
 
 def put(call: Call, kind: ResourceType, target: ArmId) -> Reply:
@@ -97,7 +100,8 @@ def put_child(call: Call, kind: ResourceType, child: ChildType, target: ArmId) -
     """Answer a PUT of a child.
 
     Raises:
-        ArmError: 405 for a read-only child, 404 for a missing parent, else what the parent's validation finds.
+        ArmError: 405 for a read-only child, 404 for a missing parent, else what the parent's validation
+        finds.
     """
     if not child.writable:
         raise method_not_allowed("PUT", f"{kind.full_name}/{child.name}")
@@ -221,7 +225,8 @@ def action(call: Call, kind: ResourceType, target: ArmId, name: str) -> Reply:
     return handler(call, resource)
 
 
-# -- operations taking effect ----------------------------------------------------------------------------------------
+# -- operations taking effect
+# ----------------------------------------------------------------------------------------
 
 
 def finish(cloud: Cloud, operation: Operation) -> None:
@@ -265,7 +270,8 @@ def _finish_group(cloud: Cloud, operation: Operation) -> None:
     cloud.store.remove_group(group)
 
 
-# -- parts -----------------------------------------------------------------------------------------------------------
+# -- parts
+# -----------------------------------------------------------------------------------------------------------
 
 
 def _commit(
@@ -330,7 +336,8 @@ def _require_group(cloud: Cloud, target: ArmId) -> str:
         raise ArmError(
             409,
             "ResourceGroupBeingDeleted",
-            f"The resource group '{group.name}' is in deprovisioning state and cannot perform this operation.",
+            f"The resource group '{group.name}' is in deprovisioning state and cannot perform this "
+            "operation.",
         )
     return group.name
 
@@ -343,7 +350,8 @@ def _require_parent(call: Call, kind: ResourceType, target: ArmId) -> Resource:
             404,
             "ParentResourceNotFound",
             "Failed to perform 'write' on resource(s) of type "
-            f"'{kind.name}/{target.types[1]}', because the parent resource '{target.root}' could not be found.",
+            f"'{kind.name}/{target.types[1]}', because the parent resource '{target.root}' could not be "
+            "found.",
             headers={"x-ms-failure-cause": "gateway"},
         )
     return parent

@@ -1,4 +1,4 @@
-"""Cloud metadata (`/metadata/endpoints`): what `az cloud register` and Terraform read to find ARM and sign-in."""
+"""Cloud metadata (`/metadata/endpoints`), by which `az` and Terraform find ARM and sign-in."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Long-running operations: what is under way, when it ends, how it ended, and how a client may ask.
 
-An operation is decided when it starts (how long, with which end) and takes effect at its due time; `settle` is called
-before each request is looked at, so no timer is needed and a stopped emulator loses nothing: operations are stored.
-`lifecycle` starts them; `frontdoor` serves their URLs.
+An operation is decided when it starts (how long, with which end) and takes effect at its due time; `settle`
+is called before each request is looked at, so no timer is needed and a stopped emulator loses nothing:
+operations are stored. `lifecycle` starts them; `frontdoor` serves their URLs.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ import uuid
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
-from loadmaster_ha.emulator.json_types import JsonObject
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from loadmaster_ha.emulator.json_types import JsonObject
     from loadmaster_ha.emulator.store import Store
 
 Kind = Literal["put", "delete", "action", "group", "deployment"]

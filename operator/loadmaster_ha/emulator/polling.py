@@ -1,7 +1,7 @@
 """The URLs of long-running operations: their status, and their result.
 
-Status (`Azure-AsyncOperation`) is always 200 with a `status`; results (`Location`) are 202 until the operation is done.
-The network provider says no more than the status; compute adds name and times (recorded).
+Status (`Azure-AsyncOperation`) is always 200 with a `status`; results (`Location`) are 202 until the
+operation is done. The network provider says no more than the status; compute adds name and times (recorded).
 """
 
 from __future__ import annotations

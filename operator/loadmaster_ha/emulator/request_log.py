@@ -1,6 +1,7 @@
 """What clients asked for: counts by method and resource type, and a numbered journal of the writes.
 
-Benchmarks read the counts; tests that kill a process at every write read the journal. Neither holds bodies or tokens.
+Benchmarks read the counts; tests that kill a process at every write read the journal. Neither holds bodies or
+tokens.
 """
 
 from __future__ import annotations

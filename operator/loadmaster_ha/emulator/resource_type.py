@@ -1,6 +1,7 @@
 """What every resource type tells the machinery about itself, and the checks that all types share.
 
-`lifecycle` drives a type through this interface; the types are in `network` and `compute`, and `registry` lists them.
+`lifecycle` drives a type through this interface; the types are in `network` and `compute`, and `registry`
+lists them.
 """
 
 from __future__ import annotations
@@ -193,8 +194,10 @@ def check_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise bad_request(
             "InvalidResourceName",
-            f"Resource name {name} is invalid. The name can be up to 80 characters long. It must begin with a word "
-            "character, and it must end with a word character or with '_'. The name may contain word characters or "
+            f"Resource name {name} is invalid. The name can be up to 80 characters long. It must begin with "
+            "a word "
+            "character, and it must end with a word character or with '_'. The name may contain word "
+            "characters or "
             "'.', '-', '_'.",
         )
 
@@ -213,8 +216,8 @@ def clean_items(draft: Draft, collection: str, shape: ItemShape) -> list[JsonObj
     """Return the children of a body in stored form; names checked for pattern and uniqueness.
 
     Raises:
-        ArmError: `InvalidResourceName`, or `InvalidRequestFormat` for a child that is no object, has no name or a name
-            that another one has.
+        ArmError: `InvalidResourceName`, or `InvalidRequestFormat` for a child that is no object, has no name
+            or a name that another one has.
     """
     raw = draft.properties.get(collection)
     if raw is None:

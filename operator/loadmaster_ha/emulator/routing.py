@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from loadmaster_ha.emulator import answers, apiversions, catalog, groups, lifecycle, polling
 from loadmaster_ha.emulator.armid import ArmId, parse_id
-from loadmaster_ha.emulator.cloud import Reply
 from loadmaster_ha.emulator.compute.virtual_machines import instance_view
 from loadmaster_ha.emulator.errors import (
     ArmError,
@@ -26,7 +25,7 @@ from loadmaster_ha.emulator.registry import NAMESPACES, find_type, type_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from loadmaster_ha.emulator.cloud import Call
+    from loadmaster_ha.emulator.cloud import Call, Reply
     from loadmaster_ha.emulator.resource_type import ChildType, ResourceType
 
 _RESOURCES = "Microsoft.Resources"

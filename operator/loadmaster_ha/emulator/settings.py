@@ -1,13 +1,16 @@
 """What one emulator is told at its start: flags of `loadmaster-emulator serve`, or arguments of a test.
 
-`disputed` are the points on which Microsoft's own pages disagree or are silent: one switch each, with the reading that the
-newest page supports as default. Tests of a client should hold under both positions.
+`disputed` are the points on which Microsoft's own pages disagree or are silent: one switch each, with the
+reading that the newest page supports as default. Tests of a client should hold under both positions.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 DEFAULT_SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 TENANT = "99999999-8888-7777-6666-555555555555"

@@ -1,7 +1,7 @@
-"""Sign-in, as far as clients of ARM use Microsoft Entra ID: discovery documents and the client-credentials token.
+"""Sign-in, as far as clients of ARM use Microsoft Entra ID: discovery and client credentials.
 
-Any client id and secret of any tenant signs in; a fault with `clientId` makes it refuse one. Tokens are unsigned JWTs: clients
-do not look into them, and the emulator takes whatever bearer it is shown.
+Any client id and secret of any tenant signs in; a fault with `clientId` makes it refuse one. Tokens are
+unsigned JWTs: clients do not look into them, and the emulator takes whatever bearer it is shown.
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ def refusal(client: str) -> Reply:
         401,
         {
             "error": "invalid_client",
-            "error_description": "AADSTS7000215: Invalid client secret provided. Ensure the secret being sent in the request "
+            "error_description": "AADSTS7000215: Invalid client secret provided. Ensure the secret being "
+            "sent in the request "
             "is the client secret value, not the client secret ID, for a secret added to app "
             f"'{client}'. Trace ID: {trace} Correlation ID: {correlation} Timestamp: {now}",
             "error_codes": [7000215],
@@ -131,7 +132,7 @@ def _part(content: JsonObject) -> str:
 
 
 def principal(bearer: str) -> str:
-    """Return whom a bearer token belongs to, for request budgets; the token itself when it is no JWT of ours."""
+    """Return whom a bearer token belongs to, for request budgets; `unknown` for a token not of ours."""
     try:
         body = bearer.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))

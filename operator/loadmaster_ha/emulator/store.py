@@ -1,9 +1,9 @@
 """What exists in the emulated Azure, in memory for reading and in SQLite for surviving a kill.
 
-Every request's changes are committed before its answer goes out (`flush`), so that an acknowledged write is never lost to
-`kill -9`. Two indices keep reading cheap with thousands of resources: who refers to whom (for back references and in-use
-checks) and which address of a subnet belongs to whom. They are derived from the documents by `links_of`, which `registry`
-supplies, and are rebuilt at a start.
+Every request's changes are committed before its answer goes out (`flush`), so that an acknowledged write is
+never lost to `kill -9`. Two indices keep reading cheap with thousands of resources: who refers to whom (for
+back references and in-use checks) and which address of a subnet belongs to whom. They are derived from the
+documents by `links_of`, which `registry` supplies, and are rebuilt at a start.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from dataclasses import asdict, dataclass, field
 from typing import IO, TYPE_CHECKING, Any
 
 from loadmaster_ha.emulator.armid import ArmId, group_key, key_of, parse_id
-from loadmaster_ha.emulator.json_types import JsonObject
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from loadmaster_ha.emulator.json_types import JsonObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,9 @@ class Links:
 
 @dataclass(slots=True)
 class Resource:
-    """A top-level resource. `body` holds what was asked for plus what the service filled in for good; etag, provisioning
+    """A top-level resource.
+
+    `body` holds what was asked for plus what the service filled in for good; etag, provisioning
     state and back references are added when it is read.
     """
 
@@ -121,7 +124,8 @@ class Store:
         self._lock = _hold(directory)
         self._database = sqlite3.connect(directory / "state.sqlite", isolation_level=None)
         self._database.execute("PRAGMA journal_mode=WAL")
-        # A process that is killed loses nothing that was written; only a power cut could. Worth the speed here.
+        # A process that is killed loses nothing that was written; only a power cut could. Worth the speed
+        # here.
         self._database.execute("PRAGMA synchronous=NORMAL")
         self._database.execute(
             "CREATE TABLE IF NOT EXISTS documents (kind TEXT, key TEXT, body TEXT, PRIMARY KEY (kind, key))"
@@ -137,7 +141,8 @@ class Store:
         self._pending: dict[tuple[str, str], str | None] = {}
         self._load()
 
-    # -- resources ---------------------------------------------------------------------------------------------------
+    # -- resources
+    # ---------------------------------------------------------------------------------------------------
 
     def get(self, resource_id: str | ArmId) -> Resource | None:
         """Return a top-level resource."""
@@ -180,7 +185,8 @@ class Store:
         wanted = subscription.lower()
         return (item for item in list(self._resources.values()) if item.id.subscription.lower() == wanted)
 
-    # -- links -------------------------------------------------------------------------------------------------------
+    # -- links
+    # -------------------------------------------------------------------------------------------------------
 
     def referrers(self, target: str | ArmId, *kinds: str) -> list[Reference]:
         """Return who refers to `target`, optionally only as one of `kinds`, in order of joining."""
@@ -195,7 +201,8 @@ class Store:
         """Return the addresses in use in a subnet, and the id of each one's holder."""
         return self._addresses.get(key_of(subnet), {})
 
-    # -- groups and facts --------------------------------------------------------------------------------------------
+    # -- groups and facts
+    # --------------------------------------------------------------------------------------------
 
     def group(self, subscription: str, name: str) -> Group | None:
         """Return a resource group."""
@@ -234,7 +241,8 @@ class Store:
         if self._facts.pop((kind, key), None) is not None:
             self._pending[kind, key] = None
 
-    # -- persistence -------------------------------------------------------------------------------------------------
+    # -- persistence
+    # -------------------------------------------------------------------------------------------------
 
     def flush(self) -> None:
         """Commit everything that changed since the last call, in one transaction."""

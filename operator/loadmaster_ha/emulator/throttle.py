@@ -1,8 +1,8 @@
 """ARM's and the network provider's request budgets, as token buckets.
 
-ARM, per subscription and principal: reads 250 and 25 a second, writes 200 and 10 a second, deletes 200 and 10 a second. The
-network provider, per subscription: 1000 writes and deletes, 10000 reads in five minutes. A refused request costs nothing and
-learns how long to wait.
+ARM, per subscription and principal: reads 250 and 25 a second, writes 200 and 10 a second, deletes 200 and 10
+a second. The network provider, per subscription: 1000 writes and deletes, 10000 reads in five minutes. A
+refused request costs nothing and learns how long to wait.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class Throttle:
         """Take one request from its budgets and return the headers that tell what is left.
 
         Raises:
-            ArmError: 429 `SubscriptionRequestsThrottled` (ARM) or `TooManyRequests` (provider), with `Retry-After`.
+            ArmError: 429 `SubscriptionRequestsThrottled` (ARM) or `TooManyRequests` (provider), with
+            `Retry-After`.
         """
         kind = {"GET": "reads", "HEAD": "reads", "DELETE": "deletes"}.get(method, "writes")
         name = f"x-ms-ratelimit-remaining-subscription-{kind}"
@@ -63,7 +64,8 @@ class Throttle:
             raise throttled(
                 arm.wait(),
                 code="SubscriptionRequestsThrottled",
-                message=f"Number of '{kind}' requests for subscription '{subscription}' actor '{principal}' exceeded. "
+                message=f"Number of '{kind}' requests for subscription '{subscription}' actor '{principal}' "
+                "exceeded. "
                 f"Please try again after '{arm.wait()}' seconds after additional tokens are available.",
             )
         if namespace.lower() == "microsoft.network":
@@ -73,7 +75,8 @@ class Throttle:
                 raise throttled(
                     network.wait(),
                     code="TooManyRequests",
-                    message="The request is being throttled as the limit has been reached for operation type - "
+                    message="The request is being throttled as the limit has been reached for operation type "
+                    "- "
                     f"{'Read' if rest == 'reads' else 'Write'}_ObservationWindow_00:05:00.",
                 )
             network.level -= 1

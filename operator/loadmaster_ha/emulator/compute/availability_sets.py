@@ -1,4 +1,7 @@
-"""Availability sets: written in one step (200, no operation, no provisioning state, no etag); domain counts are final."""
+"""Availability sets: written in one step, without operation, provisioning state or etag.
+
+The counts of fault and update domains are final.
+"""
 
 from __future__ import annotations
 
@@ -56,6 +59,7 @@ class AvailabilitySets(ResourceType):
             raise ArmError(
                 409,
                 "OperationNotAllowed",
-                f"Availability Set '{resource.id.name}' cannot be deleted. Before deleting an Availability Set please ensure "
+                f"Availability Set '{resource.id.name}' cannot be deleted. Before deleting an Availability "
+                "Set please ensure "
                 "that it does not contain any VM.",
             )

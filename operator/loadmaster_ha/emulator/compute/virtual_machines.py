@@ -1,7 +1,7 @@
 """Virtual machines, as far as pairs need them: placement, interfaces, power.
 
-Nothing boots here. What shows is what prerequisites are checked on: availability set or zone (final after creation),
-interfaces, diagnostics, and the power state in the instance view. Etags are strong and count up.
+Nothing boots here. What shows is what prerequisites are checked on: availability set or zone (final after
+creation), interfaces, diagnostics, and the power state in the instance view. Etags are strong and count up.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ class VirtualMachines(ResourceType):
         interfaces = objects(profile.get("networkInterfaces"))
         if not interfaces:
             raise ArmError(
-                400, "InvalidParameter", "Required parameter 'networkProfile.networkInterfaces' is missing (null).",
+                400, "InvalidParameter", "Required parameter 'networkProfile.networkInterfaces' is missing "
+                                         "(null).",
             )  # fmt: skip
         for item in interfaces:
             _check_interface(draft, reference_id(item) or "")
@@ -152,7 +153,8 @@ def _check_interface(draft: Draft, interface: str) -> None:
             raise ArmError(
                 400,
                 "NicInUse",
-                f"Network Interface {interface} is used by existing resource {user.source}. In order to use it here, it must "
+                f"Network Interface {interface} is used by existing resource {user.source}. In order to use "
+                "it here, it must "
                 "be dissociated from that resource.",
             )
 

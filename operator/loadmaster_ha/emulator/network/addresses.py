@@ -1,7 +1,7 @@
 """Private addresses: which are free in a subnet, and who may have which.
 
-Azure keeps the first four addresses and the last of each subnet for itself and hands out the lowest free one, from .4
-upwards. Interfaces and internal frontends draw from the same subnets.
+Azure keeps the first four addresses and the last of each subnet for itself and hands out the lowest free one,
+from .4 upwards. Interfaces and internal frontends draw from the same subnets.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def assign(
         taken: Addresses given out earlier in the same write, `subnet key/address` to holder; added to.
 
     Raises:
-        ArmError: `InvalidResourceReference`, `PrivateIPAddressNotInSubnet`, `PrivateIPAddressInReservedRange`,
-            `PrivateIPAddressIsAllocated` or `SubnetIsFull`.
+        ArmError: `InvalidResourceReference`, `PrivateIPAddressNotInSubnet`,
+            `PrivateIPAddressInReservedRange`, `PrivateIPAddressIsAllocated` or `SubnetIsFull`.
     """
     subnet = reference_id(properties.get("subnet"))
     if subnet is None:
@@ -70,7 +70,7 @@ def assign(
     prefix = f"{key_of(subnet)}/"
     used |= {key.removeprefix(prefix): owner for key, owner in taken.items() if key.startswith(prefix)}
     if properties.get("privateIPAllocationMethod") == "Static":
-        address = _static(properties.get("privateIPAddress"), networks, subnet, holder, used)
+        address = _static(properties.get("privateIPAddress"), networks, holder, used)
     else:
         properties["privateIPAllocationMethod"] = "Dynamic"
         address = _kept(properties, old, used) or _lowest_free(networks, subnet, used)
@@ -92,7 +92,7 @@ def _kept(properties: JsonObject, old: JsonObject | None, used: dict[str, str]) 
     return None
 
 
-def _static(wanted: object, networks: list[Network], subnet: str, holder: ArmId, used: dict[str, str]) -> str:
+def _static(wanted: object, networks: list[Network], holder: ArmId, used: dict[str, str]) -> str:
     try:
         address = ipaddress.ip_address(str(wanted))
     except ValueError:
@@ -116,7 +116,8 @@ def _static(wanted: object, networks: list[Network], subnet: str, holder: ArmId,
         owner = parse_id(used[str(address)])
         raise bad_request(
             "PrivateIPAddressIsAllocated",
-            f"IP configuration {holder} is using the private IP address {address} which is already allocated to "
+            f"IP configuration {holder} is using the private IP address {address} which is already allocated "
+            "to "
             f"resource {owner.root if owner else used[str(address)]}.",
         )
     return str(address)
@@ -136,6 +137,7 @@ def _lowest_free(networks: list[Network], subnet: str, used: dict[str, str]) -> 
                 return candidate
     raise bad_request(
         "SubnetIsFull",
-        f"Subnet {subnet} with address prefix {', '.join(map(str, networks))} does not have enough capacity for 1 IP "
+        f"Subnet {subnet} with address prefix {', '.join(map(str, networks))} does not have enough capacity "
+        "for 1 IP "
         "addresses.",
     )

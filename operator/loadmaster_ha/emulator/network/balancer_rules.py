@@ -1,7 +1,7 @@
 """Checks of one load balancer by itself: references inside it, ports, probes, ranges.
 
-What needs the interfaces (port triangles, one balancer per kind) is in `membership`. Codes without a public source are
-marked "assumed".
+What needs the interfaces (port triangles, one balancer per kind) is in `membership`. Codes without a public
+source are marked "assumed".
 """
 
 from __future__ import annotations
@@ -105,7 +105,8 @@ def _check_frontends(draft: Draft, properties: JsonObject) -> None:
     if not frontends and any(properties[name] for name in children):
         raise bad_request(
             "LoadBalancerWithoutFrontendIPCantHaveChildResources",
-            f"Load balancer {draft.id} does not have frontend IP configurations and therefore cannot have child resources.",
+            f"Load balancer {draft.id} does not have frontend IP configurations and therefore cannot have "
+            "child resources.",
         )
     kinds = set()
     for item in frontends:
@@ -114,7 +115,8 @@ def _check_frontends(draft: Draft, properties: JsonObject) -> None:
         if len(given) != 1:
             raise bad_request(
                 "FrontendIPConfigurationMustHaveOneAddressSource",  # assumed
-                f"Frontend IP configuration {item['name']} of load balancer {draft.id} must refer to exactly one of subnet, "
+                f"Frontend IP configuration {item['name']} of load balancer {draft.id} must refer to exactly "
+                "one of subnet, "
                 f"publicIPAddress and publicIPPrefix; it refers to {', '.join(given) or 'none'}.",
             )
         kinds.add(given[0] == "subnet")
@@ -252,7 +254,8 @@ def _check_same_frontend_port(balancer: ArmId, properties: JsonObject) -> None:
                     if slot in seen:
                         raise bad_request(
                             "RulesUseSameFrontendPortProtocolAndIPConfig",
-                            f"Load balancer rules {seen[slot]} and {rule_id} use the same frontend port {port}, protocol "
+                            f"Load balancer rules {seen[slot]} and {rule_id} use the same frontend port "
+                            f"{port}, protocol "
                             f"{sent['protocol']} and frontend IP configuration.",
                         )
                     seen[slot] = rule_id
@@ -275,8 +278,10 @@ def _check_same_backend_port(balancer: ArmId, properties: JsonObject) -> None:
                 )
                 raise bad_request(
                     "RulesUseSameBackendPortProtocolAndPool",
-                    f"Load balancing rules {seen[slot]} and {rule_id} with floating IP disabled use the same protocol "
-                    f"{sent['protocol']} and backend port {sent['backendPort']}, and must not be used with the same backend "
+                    f"Load balancing rules {seen[slot]} and {rule_id} with floating IP disabled use the same "
+                    "protocol "
+                    f"{sent['protocol']} and backend port {sent['backendPort']}, and must not be used with "
+                    "the same backend "
                     f"address pool {balancer.child('backendAddressPools', str(shown['name']))}.",
                 )
             seen[slot] = rule_id
@@ -298,6 +303,7 @@ def _check_ha_ports(balancer: ArmId, document: JsonObject) -> None:
             raise bad_request(
                 "RulesUseSameBackendPortProtocolAndPool",
                 f"Load balancing rules {balancer.child('loadBalancingRules', str(rule['name']))} and "
-                f"{balancer.child('loadBalancingRules', str(rivals[0]))} with floating IP disabled use the same protocol "
+                f"{balancer.child('loadBalancingRules', str(rivals[0]))} with floating IP disabled use the "
+                "same protocol "
                 "All and backend port 0, and must not be used with the same backend address pool.",
             )

@@ -1,7 +1,7 @@
 """Network interfaces: addresses, membership in pools and NAT rules, security group, machine.
 
-The whole interface is written at a time. Membership is checked with the balancers' rules in `membership`; every change of it
-gives the balancers concerned a new etag.
+The whole interface is written at a time. Membership is checked with the balancers' rules in `membership`;
+every change of it gives the balancers concerned a new etag.
 """
 
 from __future__ import annotations
@@ -143,8 +143,10 @@ class NetworkInterfaces(ResourceType):
         if users:
             raise bad_request(
                 "NicInUse",
-                f"Network Interface {resource.id} is used by existing resource {users[0].source}. In order to delete the "
-                "network interface, it must be dissociated from the resource. To learn more, see aka.ms/deletenic.",
+                f"Network Interface {resource.id} is used by existing resource {users[0].source}. In order "
+                "to delete the "
+                "network interface, it must be dissociated from the resource. To learn more, see "
+                "aka.ms/deletenic.",
             )
 
     def wrote(self, cloud: Cloud, resource: Resource, before: JsonObject | None) -> None:

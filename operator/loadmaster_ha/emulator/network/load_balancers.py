@@ -1,8 +1,8 @@
 """Load balancers: the whole resource, its two writable children, and what it shows of its members.
 
-`balancer_rules` checks a document by itself, `membership` what spans balancer and interfaces, `pool_addresses` the
-members of pools, `rule_health` answers for the probes. Frontends, probes and balancing rules are children that can only be
-read; they change with the whole.
+`balancer_rules` checks a document by itself, `membership` what spans balancer and interfaces,
+`pool_addresses` the members of pools, `rule_health` answers for the probes. Frontends, probes and balancing
+rules are children that can only be read; they change with the whole.
 """
 
 from __future__ import annotations
@@ -209,7 +209,8 @@ def _sku(draft: Draft, document: JsonObject) -> JsonObject:
             # Code and text assumed: Microsoft's retirement notice names none.
             raise bad_request(
                 "BasicSkuLoadBalancerCreationNotAllowed",
-                f"Load balancer {draft.id} cannot be created with sku Basic. Basic Load Balancer was retired on "
+                f"Load balancer {draft.id} cannot be created with sku Basic. Basic Load Balancer was retired "
+                "on "
                 "September 30, 2025. Set sku.name to Standard.",
             )
         return found
@@ -218,7 +219,8 @@ def _sku(draft: Draft, document: JsonObject) -> JsonObject:
         if old.get(field, found[field]) != found[field]:
             raise bad_request(
                 "LoadBalancerSkuCannotBeChanged",
-                f"Sku {field} of load balancer {draft.id} cannot be changed from {old.get(field)} to {found[field]}.",
+                f"Sku {field} of load balancer {draft.id} cannot be changed from {old.get(field)} to "
+                f"{found[field]}.",
             )
     return found
 
@@ -246,14 +248,17 @@ def _check_constant(draft: Draft, name: str, old: JsonObject, new: JsonObject) -
     if ("subnet" in before) != ("subnet" in after):
         raise bad_request(
             "FrontendIPConfigurationTypeCannotBeChanged",
-            f"Frontend IP configuration {name} of load balancer {draft.id} cannot be changed between internal and public.",
+            f"Frontend IP configuration {name} of load balancer {draft.id} cannot be changed between "
+            "internal and public.",
         )
     old_zones, new_zones = old.get("zones") or [], new.get("zones") or []
     if sorted(old_zones) != sorted(new_zones):
         raise bad_request(
             "ResourceAvailabilityZonesCannotBeModified",
-            f"Resource {draft.id}/frontendIPConfigurations/{name} has an existing availability zone constraint "
-            f'"{", ".join(old_zones)}" and the request has availability zone constraint "{", ".join(new_zones)}", which do '
+            f"Resource {draft.id}/frontendIPConfigurations/{name} has an existing availability zone "
+            "constraint "
+            f'"{", ".join(old_zones)}" and the request has availability zone constraint '
+            f'"{", ".join(new_zones)}", which do '
             "not match. Zones cannot be added/updated/removed once the resource is created.",
         )
     moved = key_of(reference_id(before.get("subnet")) or "") != key_of(

@@ -1,13 +1,12 @@
-"""What spans balancers and interfaces: port triangles, one balancer of a kind per interface, membership that ends.
+"""What spans balancers and interfaces: port triangles, one balancer of a kind each, and leaving.
 
-An interface joins pools and NAT rules in its own properties; conflicts of ports therefore show on whichever PUT closes the
-triangle. Both sides ask here: the interface before it joins (`check_interface`), the balancer before its rules change
-(`check_balancer`).
+An interface joins pools and NAT rules in its own properties; conflicts of ports therefore show on whichever
+PUT closes the triangle. Both sides ask here: the interface before it joins (`check_interface`), the balancer
+before its rules change (`check_balancer`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,8 @@ from loadmaster_ha.emulator.json_types import JsonObject, obj, objects, referenc
 from loadmaster_ha.emulator.network.balancer_rules import floats, is_ha_ports, is_internal, pools_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from loadmaster_ha.emulator.cloud import Cloud
     from loadmaster_ha.emulator.resource_type import Draft
     from loadmaster_ha.emulator.store import Resource
@@ -97,7 +98,7 @@ def member_interfaces(cloud: Cloud, balancer: Resource) -> list[str]:
 
 
 def touch_balancers(cloud: Cloud, before: Iterable[str], after: Iterable[str]) -> None:
-    """Give every balancer whose members changed a new etag (observed in Azure: cloud-provider-azure #4839)."""
+    """Give every balancer whose members changed a new etag (seen in cloud-provider-azure #4839)."""
     changed = {key_of(item): item for item in before}
     for item in after:
         if changed.pop(key_of(item), None) is None:
@@ -151,7 +152,10 @@ def _own_targets(balancer: ArmId, properties: JsonObject) -> list[ArmId]:
 
 
 def _uses(cloud: Cloud, ids: list[str], candidates: dict[str, JsonObject]) -> list[_Use]:
-    """Return the rules that deliver to somebody who belongs to `ids`; `candidates` are balancers about to be written."""
+    """Return the rules that deliver to somebody who belongs to `ids`.
+
+    `candidates` are the properties of balancers about to be written, by comparable id.
+    """
     wanted = {key_of(item) for item in ids}
     roots = {key_of(parsed.root): parsed.root for item in ids if (parsed := parse_id(item))}
     found: list[_Use] = []
@@ -190,7 +194,8 @@ def _check_ports(cloud: Cloud, ip_configuration: str, uses: list[_Use]) -> None:
                 code = "RulesOfSameLoadBalancerTypeUseSameBackendPortProtocolAndIPConfig"
             raise bad_request(
                 code,
-                f"Load balancer rules {one.rule} and {other.rule} with floating IP disabled use the same backend port "
+                f"Load balancer rules {one.rule} and {other.rule} with floating IP disabled use the same "
+                "backend port "
                 f"{other.port} and protocol {other.protocol}, and must not be used with the same backend IP "
                 f"{ip_configuration}.",
             )
@@ -226,7 +231,8 @@ def _check_one_of_a_kind(draft: Draft, ids: list[str]) -> None:
             word = "internal" if internal else "public"
             raise bad_request(
                 code,
-                f"Network interface {draft.id} cannot use {word} load balancer {shown[0]}: another {word} load balancer "
+                f"Network interface {draft.id} cannot use {word} load balancer {shown[0]}: another {word} "
+                "load balancer "
                 f"{shown[1]} exists for the interface or its availability set.",
             )
 

@@ -1,8 +1,8 @@
 """Members of a backend pool, as the balancer shows and takes them.
 
-Members of an interface-based pool are properties of the *interfaces*; the pool shows them (`backendIPConfigurations`,
-`loadBalancerBackendAddresses`). What a client may send here is their admin state, and the entries of an IP-based pool.
-Sending shown members back is the well-known 400 (azurerm #7691).
+Members of an interface-based pool are properties of the *interfaces*; the pool shows them
+(`backendIPConfigurations`, `loadBalancerBackendAddresses`). What a client may send here is their admin state,
+and the entries of an IP-based pool. Sending shown members back is the well-known 400 (azurerm #7691).
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def take_in(draft: Draft, document: JsonObject) -> None:
     """Read the members that were sent for each pool: admin states are kept aside, IP entries stay.
 
     Raises:
-        ArmError: `InvalidRequestFormat` with `DuplicateIpConfigurationReferenceOnBackendAddressPool` for members sent
-            back, and refusals of a mix of both kinds of pool.
+        ArmError: `InvalidRequestFormat` with `DuplicateIpConfigurationReferenceOnBackendAddressPool` for
+            members sent back, and refusals of a mix of both kinds of pool.
     """
     for pool in objects(document["properties"]["backendAddressPools"]):
         properties = pool["properties"]
@@ -111,7 +111,8 @@ def _check_addresses(
     if members:
         raise bad_request(
             "BackendAddressPoolMixedMembers",
-            f"Backend address pool {pool} has members by network interface and cannot take members by IP address.",
+            f"Backend address pool {pool} has members by network interface and cannot take members by IP "
+            "address.",
         )
     if obj(document.get("sku")).get("name") == "Basic":
         raise bad_request(
@@ -122,5 +123,6 @@ def _check_addresses(
         if not obj(entry["properties"]).get("ipAddress"):
             raise bad_request(
                 "BackendAddressPoolAddressMissing",
-                f"Address {entry['name']} of backend address pool {pool} of {draft.id.name} has no ipAddress and is no member of the pool.",
+                f"Address {entry['name']} of backend address pool {pool} of {draft.id.name} has no ipAddress "
+                "and is no member of the pool.",
             )

@@ -48,7 +48,8 @@ class PublicAddresses(ResourceType):
         if not isinstance(idle, int) or not 4 <= idle <= 30:
             raise bad_request(
                 "PublicIPAddressIdleTimeoutIsOutOfRange",
-                f"Idle timeout in minutes for public IP address {draft.id} is out of range; it must be from 4 to 30.",
+                f"Idle timeout in minutes for public IP address {draft.id} is out of range; it must be from "
+                "4 to 30.",
             )
         version = sent.get("publicIPAddressVersion", "IPv4")
         properties = {
@@ -81,7 +82,8 @@ class PublicAddresses(ResourceType):
             raise bad_request(
                 "PublicIPAddressCannotBeDeleted",
                 f"Public IP address {resource.id} can not be deleted since it is still allocated to resource "
-                f"{users[0].source}. In order to delete the public IP, disassociate/detach the Public IP address from "
+                f"{users[0].source}. In order to delete the public IP, disassociate/detach the Public IP "
+                "address from "
                 "the resource.  To learn how to do this, see aka.ms/deletepublicip.",
             )
 
@@ -104,7 +106,8 @@ def _sku(draft: Draft, document: JsonObject) -> JsonObject:
     if draft.existing is None and found["name"] == "Basic":
         raise bad_request(
             "IPv4BasicSkuPublicIpCountLimitReached",
-            "Cannot create more than 0 IPv4 Basic SKU public IP addresses for this subscription in this region.",
+            "Cannot create more than 0 IPv4 Basic SKU public IP addresses for this subscription in this "
+            "region.",
         )
     old = obj(obj(draft.existing.body if draft.existing else None).get("sku")).get("name")
     if old is not None and old != found["name"] and (old, found["name"]) != ("Basic", "Standard"):

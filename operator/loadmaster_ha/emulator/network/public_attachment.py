@@ -26,13 +26,15 @@ def check_attachment(cloud: Cloud, public_id: str, holder: str, balancer_sku: st
         if key_of(user.source) != key_of(holder):
             raise bad_request(
                 "PublicIPAddressInUse",
-                f"Resource {holder} is referencing public IP address {public_id} that is already allocated to resource "
+                f"Resource {holder} is referencing public IP address {public_id} that is already allocated "
+                "to resource "
                 f"{user.source}.",
             )
     sku = str(obj(address.body.get("sku")).get("name", "Basic"))
     if balancer_sku is not None and sku != balancer_sku:
         raise bad_request(
             "DifferentSkuLoadBalancersAndPublicIPAddressNotAllowed",
-            f"Different sku load balancers and public IP addresses are not allowed. {balancer_sku} sku load balancer "
+            f"Different sku load balancers and public IP addresses are not allowed. {balancer_sku} sku load "
+            "balancer "
             f"cannot reference {sku} sku public IP address {public_id}.",
         )

@@ -1,7 +1,7 @@
-"""Rule health: what the balancer's probes say about each member of a rule (`POST .../loadBalancingRules/{rule}/health`).
+"""Rule health: what the balancer's probes say about each member of a rule.
 
-Without the data plane nothing is probed for real: what a member answers is set through the admin API (`probes`), per
-ipConfiguration. Reasons are those of Azure's page "Manage health status".
+Without the data plane nothing is probed for real: what a member answers is set through the admin API
+(`probes`), per ipConfiguration. Reasons are those of Azure's page "Manage health status".
 """
 
 from __future__ import annotations
@@ -34,7 +34,10 @@ _REASONS = {
 
 
 def answer_health(call: Call, balancer: Resource) -> Reply:
-    """Answer the POST: 202 with `Location`; the result is read there. The rule's name is in `call.query["rule"]`."""
+    """Answer the POST: 202 with `Location`, where the result is read.
+
+    The rule's name is in `call.query["rule"]`.
+    """
     if not at_least(call.version, _FIRST_VERSION):
         raise invalid_resource_type(
             "loadBalancers/loadBalancingRules/health", "Microsoft.Network", call.version

@@ -1,7 +1,7 @@
-"""Network security groups: rules of their own (also as children), and the six default rules that nobody can remove.
+"""Network security groups: their own rules, and the six default ones that nobody can remove.
 
-Priorities 100 to 4096 are unique per direction. Of each singular/plural pair of fields the one that was sent is stored; the
-plural is always shown, empty when the singular is in use.
+Priorities 100 to 4096 are unique per direction. Of each singular/plural pair of fields the one that was sent
+is stored; the plural is always shown, empty when the singular is in use.
 """
 
 from __future__ import annotations
@@ -95,8 +95,10 @@ class SecurityGroups(ResourceType):
         if users:
             raise bad_request(
                 "InUseNetworkSecurityGroupCannotBeDeleted",
-                f"Network security group {resource.id} cannot be deleted because it is in use by the following resources: "
-                f"{', '.join(user.source for user in users)}. In order to delete the Network security group, remove the "
+                f"Network security group {resource.id} cannot be deleted because it is in use by the "
+                "following resources: "
+                f"{', '.join(user.source for user in users)}. In order to delete the Network security group, "
+                "remove the "
                 "association with the resource(s). To learn how to do this, see aka.ms/deletensg.",
             )
 
@@ -170,7 +172,8 @@ def _check_port(value: str) -> None:
     if value != "*" and not all(part.isdigit() and int(part) <= 65535 for part in numbers):
         raise bad_request(
             "SecurityRuleInvalidPortRange",
-            f"Security rule has invalid Port range. Value provided: {value}. Value should be an integer OR integer range "
+            f"Security rule has invalid Port range. Value provided: {value}. Value should be an integer OR "
+            "integer range "
             "with '-' delimiter. Valid range 0-65535.",
         )
 
@@ -202,7 +205,8 @@ def _check_conflicts(rules: list[JsonObject], written: str) -> None:
         if slot in seen:
             raise bad_request(
                 "SecurityRuleConflict",
-                f"Security rule {rule['name']} conflicts with rule {seen[slot]}. Rules cannot have the same Priority and "
+                f"Security rule {rule['name']} conflicts with rule {seen[slot]}. Rules cannot have the same "
+                "Priority and "
                 "Direction.",
             )
         seen[slot] = str(rule["name"])

@@ -1,7 +1,9 @@
 """Virtual networks and their subnets.
 
-Subnets are children that can be written alone. A network takes one write at a time (409 `AnotherOperationInProgress`).
-Neighbours: `addresses` hands out a subnet's addresses; interfaces and frontends show in a subnet's `ipConfigurations`.
+Subnets are children that can be written alone. A network takes one write at a time (409
+`AnotherOperationInProgress`).
+Neighbours: `addresses` hands out a subnet's addresses; interfaces and frontends show in a subnet's
+`ipConfigurations`.
 """
 
 from __future__ import annotations
@@ -118,7 +120,8 @@ def _range(text: object) -> Network:
     except ValueError:
         raise bad_request(
             "InvalidCIDRNotation",
-            f"The address prefix {text} is not formatted correctly. It should follow CIDR notation, for example 10.0.0.0/24.",
+            f"The address prefix {text} is not formatted correctly. It should follow CIDR notation, for "
+            "example 10.0.0.0/24.",
         ) from None
 
 
@@ -131,13 +134,15 @@ def _check_ranges(network: ArmId, subnets: list[JsonObject], space: list[Network
             if not any(_inside(found, outer) for outer in space):
                 raise bad_request(
                     "NetcfgInvalidSubnet",
-                    f"Subnet '{name}' is not valid because its IP address range is outside the IP address range of "
+                    f"Subnet '{name}' is not valid because its IP address range is outside the IP address "
+                    "range of "
                     f"virtual network '{network.name}'.",
                 )
             if any(found.overlaps(other) for _, other in earlier if found.version == other.version):
                 raise bad_request(
                     "NetcfgSubnetRangesOverlap",
-                    f"Subnet '{name}' is not valid because its IP address range overlaps with that of an existing "
+                    f"Subnet '{name}' is not valid because its IP address range overlaps with that of an "
+                    "existing "
                     f"subnet in virtual network '{network.name}'.",
                 )
             earlier.append((name, found))
@@ -167,7 +172,8 @@ def _refuse_used(cloud: Cloud, subnet: ArmId) -> None:
     if users:
         raise bad_request(
             "InUseSubnetCannotBeDeleted",
-            f"Subnet {subnet.name} is in use by {users[0].source} and cannot be deleted. In order to delete the subnet, "
+            f"Subnet {subnet.name} is in use by {users[0].source} and cannot be deleted. In order to delete "
+            "the subnet, "
             "delete all the resources within the subnet. See aka.ms/deletesubnet.",
         )
 
