@@ -71,7 +71,7 @@ def plan_deletion(target: PairTarget, observation: Observation) -> Plan:
         findings = prerequisites.check_readable(layout, observation)
     except InvalidResourceID:
         return Plan()
-    changes, state = _Steps(layout, observation), removal
+    changes, state = _Steps(layout, observation, deleting=True), removal
     for change in state.plan_interface_removal(layout, observation):
         changes.add(change)
     changes.add(state.plan_balancer_removal(layout, changes.observation))
@@ -131,8 +131,8 @@ def _conflicts_with(layout: Layout, other: Layout) -> list[Finding]:
 class _Steps:
     """Changes one after another, each on what the one before leaves, each checked."""
 
-    def __init__(self, layout: Layout, observation: Observation) -> None:
-        self._layout = layout
+    def __init__(self, layout: Layout, observation: Observation, *, deleting: bool = False) -> None:
+        self._layout, self._deleting = layout, deleting
         self.observation = observation
         self.done: list[Change] = []
 
@@ -140,7 +140,7 @@ class _Steps:
         if change is None:
             return
         after = simulate.after(self.observation, change)
-        invariants.verify(self._layout, self.observation, change, after)
+        invariants.verify(self._layout, self.observation, change, after, deleting=self._deleting)
         self.observation = after
         self.done.append(change)
 
