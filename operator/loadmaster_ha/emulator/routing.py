@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from loadmaster_ha.emulator.resource_type import ChildType, ResourceType
 
 _RESOURCES = "Microsoft.Resources"
+_READING_ACTIONS = frozenset({"instanceview", "checkipaddressavailability"})
 
 
 def classify(path: str) -> str:
@@ -204,7 +205,7 @@ def _beneath(call: Call, kind: ResourceType, target: ArmId, rest: list[str]) -> 
     """Answer for children, collections of children, and actions."""
     child = kind.children.get(rest[0].lower())
     if child is None and len(rest) == 1:
-        if rest[0].lower() == "instanceview" and call.method == "GET":
+        if rest[0].lower() in _READING_ACTIONS and call.method == "GET":
             return lifecycle.action(call, kind, target, rest[0])
         if call.method != "POST":
             raise invalid_resource_type(f"{kind.name}/{rest[0]}", kind.namespace, call.version)

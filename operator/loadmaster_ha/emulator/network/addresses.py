@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _RESERVED_HEAD = 4
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 def subnet_networks(store: Store, subnet_id: str) -> list[Network]:
@@ -107,7 +108,7 @@ def _static(wanted: object, networks: list[Network], holder: ArmId, used: dict[s
             f"Private static IP address {address} does not belong to the range of subnet prefix "
             f"{', '.join(map(str, networks))}.",
         )
-    if _reserved(address, inside):
+    if reserved(address, inside):
         raise bad_request(
             "PrivateIPAddressInReservedRange",
             f"Private static IP address {address} falls within reserved IP range of subnet prefix {inside}.",
@@ -123,7 +124,8 @@ def _static(wanted: object, networks: list[Network], holder: ArmId, used: dict[s
     return str(address)
 
 
-def _reserved(address: ipaddress.IPv4Address | ipaddress.IPv6Address, network: Network) -> bool:
+def reserved(address: Address, network: Network) -> bool:
+    """Say whether Azure keeps an address of a subnet's range for itself."""
     first = int(network.network_address)
     return int(address) < first + _RESERVED_HEAD or int(address) == first + network.num_addresses - 1
 
