@@ -117,6 +117,14 @@ class Pairs:
         """What a creation would store; nothing is stored."""
         return self.plane.request("POST", f"{self.path}?dryRun=All&fieldValidation=Strict", manifest)
 
+    def refusal(self, manifest: Manifest) -> ApiError | None:
+        """Why a creation would be refused; None if it would not."""
+        try:
+            self.try_out(manifest)
+        except ApiError as error:
+            return error
+        return None
+
     def create(self, manifest: Manifest) -> Manifest:
         return self.plane.request("POST", f"{self.path}?fieldValidation=Strict", manifest)
 

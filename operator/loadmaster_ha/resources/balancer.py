@@ -10,6 +10,7 @@ from loadmaster_ha.resources.model import Model, Rule, immutable, rules
 from loadmaster_ha.resources.names import (
     AzureNetworkName,
     DNSLabel,
+    Flag,
     FrontendPort,
     IPv4Address,
     ResourceGroupName,
@@ -68,7 +69,7 @@ class PublicIPAddress(Model):
     resource_group: ResourceGroupName | None = None
     """Resource group of the address. Default: the pair's."""
 
-    create: bool = False
+    create: Flag = False
     """Whether the operator creates the address, and deletes it with the pair. Otherwise it must exist."""
 
     dns_label: DNSLabel | None = None
@@ -168,7 +169,7 @@ class ManagementAccess(Model):
     ssh: SecureShellAccess = SecureShellAccess()
     """NAT rules to SSH."""
 
-    kemp_360_central: bool = Field(default=False, alias="kemp360Central")
+    kemp_360_central: Flag = Field(default=False, alias="kemp360Central")
     """Balance port 8443 to the active unit, as the HA awareness of Kemp 360 Central wants it; excludes NAT
     rules to the web user interface."""
 
@@ -252,9 +253,9 @@ class HealthCheck(Model):
     """Port on which the units answer the probe (HTTP GET /). A balancing rule on the same port shows who is
     active."""
 
-    interval_seconds: int = Field(default=5, ge=5, le=2147483)
+    interval_seconds: int = Field(default=5, ge=5, le=2147483, strict=True)
     """Seconds between two probes of a unit."""
 
-    threshold: int = Field(default=2, ge=1, le=100)
+    threshold: int = Field(default=2, ge=1, le=100, strict=True)
     """How many probes in a row must stay unanswered before a unit is out. An answer other than 200 counts at
     once."""

@@ -25,6 +25,7 @@ from loadmaster_ha.resources.balancer import (
     WebInterfaceAccess,
 )
 from loadmaster_ha.resources.model import Model, Rule, keyed_by, merged, rules
+from loadmaster_ha.resources.names import Flag
 from loadmaster_ha.resources.names import FrontendPort as Port
 from loadmaster_ha.resources.policy import Adoption, Availability, Deletion, Mode, Policy
 from loadmaster_ha.resources.rules import SPEC_RULES
@@ -120,7 +121,7 @@ class LoadMasterPairSpec(Model):
     policy: Policy = Policy()
     """What the operator may do."""
 
-    suspend: bool = False
+    suspend: Flag = False
     """True stops all writes to Azure until it is false again. The annotation loadmaster.dev/suspend: "true"
     does the same; either suffices."""
 

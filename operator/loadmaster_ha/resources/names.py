@@ -47,5 +47,6 @@ AddressPrefix = Annotated[
         max_length=64,
     ),
 ]
-FrontendPort = Annotated[int, Field(ge=1, le=65534)]
-BackendPort = Annotated[int, Field(ge=1, le=65535)]
+FrontendPort = Annotated[int, Field(ge=1, le=65534, strict=True)]
+BackendPort = Annotated[int, Field(ge=1, le=65535, strict=True)]
+Flag = Annotated[bool, Field(strict=True)]

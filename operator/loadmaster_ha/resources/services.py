@@ -55,7 +55,7 @@ class Service(Model):
     interface: InterfaceName | None = None
     """Name of the units' interface that gets the traffic. Default: the primary one."""
 
-    idle_timeout_minutes: int = Field(default=4, ge=4, le=100)
+    idle_timeout_minutes: int = Field(default=4, ge=4, le=100, strict=True)
     """Minutes after which the balancer forgets an idle flow."""
 
     tcp_reset: Switch = Switch.DISABLED

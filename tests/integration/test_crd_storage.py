@@ -1,0 +1,370 @@
+"""How the API server stores a LoadMasterPair: defaults, null, unknown fields, two appliers, the examples."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.support.pairs import Pairs, changed, install_crd, public_pair, short_pair, two_armed_pair
+from tests.support.schema_values import accepted
+
+from controlplane.server import ApiError
+from loadmaster_ha.resources import crd
+from loadmaster_ha.resources.loadmasterpair import MAX_SERVICES, LoadMasterPairSpec
+from loadmaster_ha.resources.status import (
+    AzureDifference,
+    AzureOperation,
+    AzureStatus,
+    Condition,
+    ConditionStatus,
+    ExpectedFailover,
+    FrontendStatus,
+    LoadMasterPairStatus,
+    OperationStyle,
+    SecondsRange,
+    Verb,
+)
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+ACCESS = "spec.loadBalancer.managementAccess"
+NOW = "2026-11-23T04:00:00Z"
+
+
+@pytest.fixture
+def pairs(control_plane, namespace):
+    install_crd(control_plane)
+    return Pairs(control_plane, namespace)
+
+
+def test_the_short_form_is_stored_as_the_values_of_the_guide(pairs):
+    stored = pairs.create(short_pair())
+    assert stored["spec"] == {
+        "azure": {"subscriptionID": "11111111-2222-3333-4444-555555555555", "resourceGroup": "edge"},
+        "master": {
+            "networkInterfaces": [{"name": "eth0", "resource": "lm-0-nic"}],
+            "management": {"port": 8443},
+        },
+        "slave": {
+            "networkInterfaces": [{"name": "eth0", "resource": "lm-1-nic"}],
+            "management": {"port": 8443},
+        },
+        "loadBalancer": {
+            "name": "web-ilb",
+            "type": "Internal",
+            "frontend": {"subnet": {"virtualNetwork": "app", "name": "lb"}},
+            "managementAccess": {
+                "kemp360Central": False,
+                "ssh": {"mode": "NAT", "master": 221, "slave": 222},
+            },
+        },
+        "healthCheck": {"port": 8444, "intervalSeconds": 5, "threshold": 2},
+        "networkSecurity": {"managementSources": ["VirtualNetwork"], "publishGuidePorts": "Disabled"},
+        "policy": {
+            "mode": "Enforce",
+            "adoption": "IfUnowned",
+            "deletion": "Delete",
+            "availability": "Report",
+        },
+        "suspend": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("written", "stored"),
+    [
+        ({"webInterface": {}}, {"webInterface": {"mode": "NAT", "master": 8441, "slave": 8442}}),
+        (
+            {"webInterface": {"mode": "Disabled"}},
+            {"webInterface": {"mode": "Disabled", "master": 8441, "slave": 8442}},
+        ),
+        ({"ssh": {"master": 2221}}, {"ssh": {"mode": "NAT", "master": 2221, "slave": 222}}),
+    ],
+)
+def test_what_a_part_leaves_out_is_filled_in(pairs, written, stored):
+    result = pairs.try_out(changed(short_pair(), {ACCESS: written}))
+    whole = {"kemp360Central": False, "ssh": {"mode": "NAT", "master": 221, "slave": 222}} | stored
+    assert result["spec"]["loadBalancer"]["managementAccess"] == whole
+
+
+def test_a_null_is_defaulted(pairs):
+    nulls = {
+        "spec.healthCheck": None,
+        "spec.policy": {"mode": None},
+        f"{ACCESS}.ssh": None,
+        "spec.azure.location": None,
+        "spec.services": None,
+    }
+    assert pairs.try_out(changed(short_pair(), nulls))["spec"] == pairs.try_out(short_pair())["spec"]
+
+
+AGAIN = {
+    "short": short_pair(),
+    "public": public_pair(),
+    "switched-off": changed(
+        short_pair(),
+        {
+            f"{ACCESS}.webInterface.mode": "Disabled",
+            f"{ACCESS}.ssh.mode": "Disabled",
+            "spec.services": [{"name": "https", "port": 443}, {"name": "dns", "protocol": "UDP", "port": 53}],
+            "spec.networkSecurity.securityGroups": [{"name": "a"}, {"name": "b"}],
+            "spec.networkSecurity.managementSources": ["10.0.0.0/8", "VirtualNetwork"],
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("manifest", AGAIN.values(), ids=AGAIN)
+def test_applying_the_same_manifest_again_changes_nothing(pairs, manifest):
+    first = pairs.apply(manifest)
+    again = pairs.apply(manifest)
+    assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+    assert again["metadata"]["generation"] == 1
+    assert again["spec"] == first["spec"]
+
+
+@pytest.mark.parametrize("manifest", AGAIN.values(), ids=AGAIN)
+def test_updating_with_the_same_manifest_changes_nothing(pairs, manifest):
+    first = pairs.create(manifest)
+    again = pairs.update(
+        changed(manifest, {"metadata.resourceVersion": first["metadata"]["resourceVersion"]})
+    )
+    assert again["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+    assert again["metadata"]["generation"] == 1
+
+
+@pytest.mark.parametrize("manifest", AGAIN.values(), ids=AGAIN)
+def test_kubectl_apply_of_the_same_manifest_changes_nothing(pairs, manifest, tmp_path):
+    """Also the client-side apply, which may say "configured" where items of a list have defaults."""
+    file = tmp_path / "pair.json"
+    file.write_text(json.dumps(manifest), encoding="utf-8")
+    stored = []
+    for _ in range(2):
+        kubectl(pairs, "apply", "-n", pairs.namespace, "-f", str(file))
+        stored.append(pairs.get("web"))
+    assert stored[0] == stored[1]
+
+
+def kubectl(pairs, *arguments):
+    plane = pairs.plane
+    command = [plane.programs / "kubectl", "--kubeconfig", plane.kubeconfig, *arguments]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_unknown_fields_are_refused_by_strict_clients_and_pruned_for_others(pairs):
+    manifest = changed(short_pair(), {"spec.loadBalancer.frontend.ipv6": True})
+    with pytest.raises(ApiError, match=r'unknown field "spec.loadBalancer.frontend.ipv6"'):
+        pairs.create(manifest)
+    stored = pairs.plane.request("POST", pairs.path, manifest)
+    assert "ipv6" not in stored["spec"]["loadBalancer"]["frontend"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "complaint"),
+    [
+        ("spec.azure.subscriptionID", "my subscription", "spec.azure.subscriptionID"),
+        ("spec.azure.resourceGroup", "ends-with-a-dot.", "spec.azure.resourceGroup"),
+        ("spec.azure.location", "West Europe", "spec.azure.location"),
+        ("spec.azure.tags", {f"t{n}": "" for n in range(46)}, "spec.azure.tags"),
+        ("spec.azure.tags", {"t": "x" * 257}, "spec.azure.tags.t"),
+        ("spec.azure.credentialsSecretRef", {"name": "Edge_Azure"}, "spec.azure.credentialsSecretRef.name"),
+        ("spec.master.address", "10.0.2.256", "spec.master.address"),
+        ("spec.master.address", "2001:db8::4", "spec.master.address"),
+        ("spec.master.networkInterfaces", [], "spec.master.networkInterfaces"),
+        ("spec.master.networkInterfaces.0.name", "eth_0", "spec.master.networkInterfaces[0].name"),
+        ("spec.master.networkInterfaces.0.resource", "a/b", "spec.master.networkInterfaces[0].resource"),
+        ("spec.loadBalancer.name", "-web", "spec.loadBalancer.name"),
+        ("spec.loadBalancer.type", "internal", 'supported values: "Internal", "Public"'),
+        ("spec.loadBalancer.frontend.subnet.name", "a" * 81, "spec.loadBalancer.frontend.subnet.name"),
+        ("spec.loadBalancer.frontend.privateIPAddress", "10.0.2", "privateIPAddress"),
+        ("spec.healthCheck.intervalSeconds", 4, "should be greater than or equal to 5"),
+        ("spec.healthCheck.threshold", 0, "should be greater than or equal to 1"),
+        ("spec.healthCheck.threshold", 101, "should be less than or equal to 100"),
+        ("spec.healthCheck.port", 65535, "should be less than or equal to 65534"),
+        ("spec.services", [{"name": "a", "port": 0}], "should be greater than or equal to 1"),
+        ("spec.services", [{"name": "a" * 25, "port": 1}], "spec.services[0].name"),
+        ("spec.services", [{"name": "a", "port": 1, "idleTimeoutMinutes": 3}], "idleTimeoutMinutes"),
+        ("spec.services", [{"name": "a", "port": 1, "idleTimeoutMinutes": 101}], "idleTimeoutMinutes"),
+        ("spec.services", [{"name": "a", "port": 1, "backendPort": 65536}], "backendPort"),
+        (
+            "spec.services",
+            [{"name": "a", "port": 1, "sourceAddressPrefixes": ["10.0.0.0/33"]}],
+            "spec.services[0].sourceAddressPrefixes[0]",
+        ),
+        ("spec.networkSecurity.managementSources", [], "spec.networkSecurity.managementSources"),
+        ("spec.networkSecurity.managementSources", ["Internet", "Internet"], "Duplicate value"),
+        ("spec.networkSecurity.securityGroups", [{"name": "a"}, {"name": "a"}], "Duplicate value"),
+    ],
+)
+def test_a_value_out_of_its_limits_is_refused_with_its_path(pairs, path, value, complaint):
+    with pytest.raises(ApiError) as refused:
+        pairs.try_out(changed(short_pair(), {path: value}))
+    assert refused.value.status == 422
+    assert complaint in refused.value.message
+
+
+def test_as_many_services_as_allowed_are_checked_within_the_servers_cost_limit(pairs):
+    services = [
+        {"name": f"a-service-with-a-name-{n:02}", "port": 30000 + n, "backendPort": 20000 + n}
+        for n in range(MAX_SERVICES)
+    ]
+    stored = pairs.create(changed(short_pair(), {"spec.services": services}))
+    assert len(stored["spec"]["services"]) == MAX_SERVICES
+    with pytest.raises(ApiError, match="more than one service on TCP/30098"):
+        pairs.update(changed(stored, {f"spec.services.{MAX_SERVICES - 1}.port": 30098}))
+    with pytest.raises(ApiError, match="Too many"):
+        pairs.update(changed(stored, {f"spec.services.{MAX_SERVICES}": {"name": "one-more", "port": 80}}))
+
+
+def condition(kind, **more):
+    return Condition(
+        type=kind, status=ConditionStatus.TRUE, last_transition_time=NOW, reason="Ok", message="", **more
+    )
+
+
+def as_status(manifest, status):
+    return {key: manifest[key] for key in ("apiVersion", "kind", "metadata")} | {"status": status.to_wire()}
+
+
+def test_conditions_of_two_field_managers_both_survive(pairs):
+    pairs.create(short_pair())
+    for kind, manager in (("Ready", "one"), ("AzureSynced", "two"), ("Ready", "one")):
+        status = {"conditions": [condition(kind).model_dump(mode="json", by_alias=True, exclude_none=True)]}
+        body = short_pair() | {"status": status}
+        del body["spec"]
+        pairs.apply(body, manager=manager, subresource="/status")
+    assert [entry["type"] for entry in pairs.get("web")["status"]["conditions"]] == ["Ready", "AzureSynced"]
+
+
+def test_a_full_status_is_stored_as_written(pairs):
+    balancer = "/subscriptions/s/resourceGroups/edge/providers/Microsoft.Network/loadBalancers/web-ilb"
+    status = LoadMasterPairStatus(
+        observed_generation=1,
+        conditions=(condition("Ready", observed_generation=1),),
+        frontend=FrontendStatus(address="10.0.2.100"),
+        expected_failover=ExpectedFailover(
+            process_died_seconds=SecondsRange(min=0, max=5), silent_seconds=SecondsRange(min=10, max=15)
+        ),
+        pending=("probes[lm_web_health] waits for Azure",),
+        azure=AzureStatus(
+            operations=(
+                AzureOperation(
+                    resource=balancer,
+                    verb=Verb.PUT,
+                    url="https://management.azure.com/operations/1?t=" + "x" * 4000,
+                    style=OperationStyle.ASYNC_OPERATION,
+                    started=NOW,
+                ),
+            ),
+            differences=(
+                AzureDifference(resource=balancer, difference="rules[a].frontendPort: 1, should be 2"),
+            ),
+        ),
+    )
+    pairs.create(short_pair())
+    stored = pairs.apply(as_status(short_pair(), status), subresource="/status")
+    assert LoadMasterPairStatus.model_validate(stored["status"]) == status
+    assert stored["metadata"]["generation"] == 1
+    again = pairs.apply(as_status(short_pair(), status), subresource="/status")
+    assert again["metadata"]["resourceVersion"] == stored["metadata"]["resourceVersion"]
+
+
+def test_status_is_not_written_with_the_spec(pairs):
+    stored = pairs.create(short_pair() | {"status": {"frontend": {"address": "10.0.2.100"}}})
+    assert "status" not in stored
+
+
+def test_kubectl_shows_what_matters(pairs):
+    pairs.create(short_pair())
+    status = LoadMasterPairStatus(
+        conditions=(condition("Ready"),), frontend=FrontendStatus(address="10.0.2.100")
+    )
+    pairs.apply(as_status(short_pair(), status), subresource="/status")
+    lines = kubectl(pairs, "get", "lmp", "-n", pairs.namespace).splitlines()
+    assert lines[0].split() == ["NAME", "READY", "REASON", "FRONTEND", "AGE"]
+    assert lines[1].split()[:4] == ["web", "True", "Ok", "10.0.2.100"]
+    wide = kubectl(pairs, "get", "loadmaster", "-n", pairs.namespace, "-o", "wide").splitlines()
+    assert wide[0].split()[5:] == ["BALANCER", "TYPE", "RESOURCE-GROUP", "MODE"]
+    assert wide[1].split()[5:] == ["web-ilb", "Internal", "edge", "Enforce"]
+
+
+def test_kubectl_explains_a_field(pairs):
+    said = kubectl(pairs, "explain", "lmp.spec.healthCheck.threshold")
+    assert "How many probes in a row must stay unanswered" in " ".join(said.split())
+
+
+PAIRS_OF_EXAMPLES = sorted(path.name for path in EXAMPLES.glob("pair-*.yaml"))
+
+
+@pytest.mark.parametrize("example", PAIRS_OF_EXAMPLES)
+def test_each_example_is_accepted_and_parsed(pairs, example):
+    manifest = yaml.safe_load((EXAMPLES / example).read_text(encoding="utf-8"))
+    manifest["metadata"]["namespace"] = pairs.namespace
+    stored = pairs.create(manifest)
+    spec = LoadMasterPairSpec.model_validate(stored["spec"])
+    assert spec.load_balancer.name == manifest["spec"]["loadBalancer"]["name"]
+
+
+def test_the_examples_are_there():
+    assert PAIRS_OF_EXAMPLES == [
+        "pair-guide.yaml",
+        "pair-kemp360.yaml",
+        "pair-minimal.yaml",
+        "pair-multi-arm.yaml",
+        "pair-public.yaml",
+    ]
+
+
+def test_the_secret_of_the_examples_is_accepted_and_holds_nothing_real(pairs):
+    manifest = yaml.safe_load((EXAMPLES / "secret-azure.yaml").read_text(encoding="utf-8"))
+    manifest["metadata"]["namespace"] = pairs.namespace
+    secrets = f"/api/v1/namespaces/{pairs.namespace}/secrets?dryRun=All&fieldValidation=Strict"
+    stored = pairs.plane.request("POST", secrets, manifest)
+    assert sorted(stored["data"]) == ["clientID", "clientSecret", "tenantID"]
+    assert manifest["stringData"]["clientSecret"] == "replace-me"
+
+
+@st.composite
+def plausible_specs(draw):
+    """What the schema accepts, with units and frontend that most rules let pass."""
+    spec = draw(accepted(crd.schema()["properties"]["spec"]))
+    for role in ("master", "slave"):
+        spec[role]["networkInterfaces"] = two_armed_pair()["spec"][role]["networkInterfaces"]
+    public = spec["loadBalancer"].get("type") == "Public"
+    spec["loadBalancer"]["frontend"] = (public_pair() if public else short_pair())["spec"]["loadBalancer"][
+        "frontend"
+    ]
+    for service in spec.get("services", ()):
+        if "interface" in service:
+            service["interface"] = draw(st.sampled_from(["eth0", "eth1"]))
+    return spec
+
+
+def test_what_the_server_stores_is_parsed(pairs):
+    """Any manifest of the schema is refused by a rule, or comes back in a form that the models read."""
+    stored_specs = []
+
+    @settings(
+        max_examples=40,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much],
+    )
+    @given(spec=plausible_specs())
+    def whatever_the_schema_accepts(spec):
+        manifest = short_pair() | {"spec": spec}
+        refusal = pairs.refusal(manifest)
+        if refusal is None:
+            stored_specs.append(pairs.try_out(manifest)["spec"])
+            LoadMasterPairSpec.model_validate(stored_specs[-1])
+            return
+        # Only a rule may refuse it: the schema itself accepts it, and no rule fails to run.
+        assert refusal.status == 422, refusal
+        for other in ("should match", "should be", "Required value", "evaluating rule", "no such key"):
+            assert other not in refusal.message
+
+    whatever_the_schema_accepts()
+    assert len(stored_specs) >= 5
