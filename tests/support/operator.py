@@ -186,7 +186,7 @@ class OperatorProcess:
         """Ask its `metrics` or `health` server; status and body."""
         url = f"http://127.0.0.1:{self.port(what)}{path}"
         try:
-            with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own loopback address
+            with urllib.request.urlopen(url, timeout=10) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as refused:
             return refused.code, refused.read().decode()

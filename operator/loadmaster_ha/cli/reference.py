@@ -1,5 +1,4 @@
-"""Write the generated reference pages: `python -m loadmaster_ha.cli.reference [FOLDER]` (default:
-docs/reference).
+"""Write the generated reference pages: `python -m loadmaster_ha.cli.reference [FOLDER]`.
 
 A test fails when the pages that are checked in are not what this writes.
 """

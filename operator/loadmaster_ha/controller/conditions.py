@@ -86,8 +86,7 @@ class Condition:
 def merge(
     stored: Sequence[Mapping[str, Any]], wanted: Sequence[Condition], *, generation: int, now: str
 ) -> list[dict[str, Any]]:
-    """The list to store: `wanted` in its order, with times taken over from `stored` where the status is the
-    same.
+    """The list to store: `wanted` in its order, with the times of `stored` where the status is the same.
 
     `now` is RFC 3339. Conditions of other writers are not in the result: server-side apply keeps them by
     their type.

@@ -1,5 +1,4 @@
-"""As whom a pair goes to Azure: its Secret, or the operator's own identity, made into a session shared by
-all alike.
+"""As whom a pair goes to Azure: its Secret, or the operator's own identity.
 
 A Secret is read (never listed or watched) at most once a minute per pair's wish, and at once when the pair
 was touched; a changed one is noticed by what is in it. `azure.sessions` shares one session among all with

@@ -67,8 +67,7 @@ async def load_configuration(file: str | None, context: str | None = None) -> Co
 
 
 def open_session(configuration: Configuration, **options: Any) -> aiohttp.ClientSession:
-    """A session that verifies the API server and signs each request in; tokens are read anew as they
-    rotate."""
+    """A session that verifies the API server and signs each request in; tokens may rotate."""
     context = ssl.create_default_context(cafile=configuration.ssl_ca_cert, cadata=configuration.ca_cert_data)
     # Cluster CAs made by kubeadm and others lack the key identifiers that the strict mode of Python 3.13
     # asks for.
@@ -97,8 +96,7 @@ def open_session(configuration: Configuration, **options: Any) -> aiohttp.Client
 
 
 class Kubernetes:
-    """The calls the operator makes. Methods raise `KubernetesError`; reads of one object return None for
-    404."""
+    """The calls the operator makes; all raise `KubernetesError`. Reads of one object give None for 404."""
 
     def __init__(self, configuration: Configuration, *, permit: Callable[[], None]) -> None:
         self._host = str(configuration.host).rstrip("/")

@@ -30,15 +30,13 @@ class LeaseLost(Exception):  # noqa: N818 - reads as what is the case
 
 
 def boot_time() -> float:
-    """Seconds on a clock that never jumps and goes on while the process, or the whole machine, is
-    suspended."""
+    """Seconds on a clock that never jumps and goes on while process or machine are suspended."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """The three periods, in seconds. `duration` must exceed `renew_deadline`, and that some
-    `retry_period`s."""
+    """The three periods, in seconds: `duration` above `renew_deadline` above `retry_period`."""
 
     duration: int = 15
     renew_deadline: float = 10.0
@@ -115,7 +113,8 @@ class Lease:
     async def acquire(self) -> None:
         """Wait until this process is the leader."""
         while not await self._attempt():
-            await asyncio.sleep(self._timing.retry_period * random.uniform(1.0, 1.2))  # noqa: S311 - spreads replicas
+            spread = random.uniform(1.0, 1.2)  # noqa: S311 - nothing secret about it
+            await asyncio.sleep(self._timing.retry_period * spread)
         log.info("This replica leads", extra={"lease": f"{self._namespace}/{self._name}"})
 
     async def keep(self) -> None:
@@ -135,9 +134,7 @@ class Lease:
         held, record, self._renewed = self.held, self._record, None
         if not held or record is None:
             return
-        given_back = _lease(
-            self._namespace, self._name, holder="", seconds=RELEASED_SECONDS, record=record, transition=False
-        )
+        given_back = self._lease("", RELEASED_SECONDS, record=record, transition=False)
         with contextlib.suppress(KubernetesError):
             await self._api.replace_lease(self._namespace, given_back, seconds=self._timing.retry_period)
             log.info("The Lease is given back", extra={"lease": f"{self._namespace}/{self._name}"})
@@ -167,19 +164,13 @@ class Lease:
         record = await self._api.get_lease(self._namespace, self._name)
         seconds = self._timing.renew_deadline / 2
         if record is None:
-            fresh = _lease(
-                self._namespace, self._name, holder=self._identity, seconds=self._timing.duration, record=None,
-                transition=True,
-            )  # fmt: skip
+            fresh = self._lease(self._identity, self._timing.duration, record=None, transition=True)
             return await self._api.create_lease(self._namespace, fresh, seconds=seconds)
         spec = record.get("spec") or {}
         ours = spec.get("holderIdentity") == self._identity
         if not ours and not self._free(record, now):
             return None
-        mine = _lease(
-            self._namespace, self._name, holder=self._identity, seconds=self._timing.duration, record=record,
-            transition=not ours,
-        )  # fmt: skip
+        mine = self._lease(self._identity, self._timing.duration, record=record, transition=not ours)
         return await self._api.replace_lease(self._namespace, mine, seconds=seconds)
 
     def _free(self, record: JSON, now: float) -> bool:
@@ -192,21 +183,19 @@ class Lease:
             self._seen = _Seen(version, now)
         return now - self._seen.at >= float(spec.get("leaseDurationSeconds") or self._timing.duration)
 
-
-def _lease(
-    namespace: str, name: str, *, holder: str, seconds: int, record: JSON | None, transition: bool
-) -> JSON:
-    """The Lease as it is to be written; `record` is what it replaces."""
-    before = (record or {}).get("spec") or {}
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    spec: JSON = {
-        "holderIdentity": holder,
-        "leaseDurationSeconds": seconds,
-        "renewTime": now,
-        "acquireTime": now if transition else before.get("acquireTime", now),
-        "leaseTransitions": int(before.get("leaseTransitions") or 0) + (1 if transition and record else 0),
-    }
-    metadata: JSON = {"name": name, "namespace": namespace}
-    if record is not None:
-        metadata["resourceVersion"] = record["metadata"]["resourceVersion"]
-    return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
+    def _lease(self, holder: str, seconds: int, *, record: JSON | None, transition: bool) -> JSON:
+        """The Lease as it is to be written; `record` is what it replaces."""
+        before = (record or {}).get("spec") or {}
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        spec: JSON = {
+            "holderIdentity": holder,
+            "leaseDurationSeconds": seconds,
+            "renewTime": now,
+            "acquireTime": now if transition else before.get("acquireTime", now),
+            "leaseTransitions": int(before.get("leaseTransitions") or 0)
+            + (1 if transition and record else 0),
+        }
+        metadata: JSON = {"name": self._name, "namespace": self._namespace}
+        if record is not None:
+            metadata["resourceVersion"] = record["metadata"]["resourceVersion"]
+        return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}

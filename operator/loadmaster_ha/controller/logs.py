@@ -1,5 +1,4 @@
-"""Logs of the process: one JSON object a line on stderr, or text for people; which pair it is about goes
-along.
+"""Logs of the process: one JSON object a line on stderr, or text for people.
 
 `about` binds namespace and name to everything logged within a visit, also by libraries. Secrets never get
 here: they are typed so that they cannot be printed (`azure.credentials`); chatty libraries that log
@@ -24,17 +23,16 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
     "color_message",
 }
 
-_QUIET: Final = (
-    "azure",
-    "msal",
-    "aiohttp.access",
-    "kopf.activities",
-    "kopf.objects",
-    "kopf",
-    "asyncio",
-    "urllib3",
-)
-"""Libraries whose informational lines would drown ours, or repeat requests with their headers."""
+_QUIET: Final = {
+    "azure": logging.ERROR,  # says what our own outcomes say, at length and in several lines
+    "msal": logging.ERROR,
+    "aiohttp.access": logging.WARNING,
+    "asyncio": logging.WARNING,
+    "kopf": logging.WARNING,
+    "kubernetes": logging.WARNING,
+    "urllib3": logging.WARNING,
+}
+"""From which level on libraries are heard: below it they drown ours, or repeat headers of requests."""
 
 
 @contextlib.contextmanager
@@ -54,8 +52,7 @@ def _extra(record: logging.LogRecord) -> dict[str, object]:
 
 
 class JSONFormatter(logging.Formatter):
-    """One JSON object a line: `time`, `level`, `logger`, `message`, then the context; `error` holds a
-    traceback."""
+    """One JSON object a line: `time`, `level`, `logger`, `message`, the context; `error` is a traceback."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Render one record."""
@@ -91,5 +88,5 @@ def configure(*, style: str, level: str, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, threshold in _QUIET.items():
+        logging.getLogger(name).setLevel(threshold)

@@ -28,6 +28,7 @@ from loadmaster_ha.controller.kubernetes import Kubernetes, KubernetesError, NoC
 from loadmaster_ha.controller.lease import Lease, LeaseLost, Timing
 from loadmaster_ha.controller.pair import PairController
 from loadmaster_ha.controller.registry import PairKey, Pairs, key_of
+from loadmaster_ha.controller.report import Reporter
 from loadmaster_ha.controller.settings import InvalidSettings, Settings
 from loadmaster_ha.controller.watch import DEAF_SECONDS, Watch, WatchHealth
 from loadmaster_ha.controller.web import (
@@ -116,8 +117,9 @@ class Operator:
             kubernetes=self._kubernetes,
             sessions=PairSessions(self._kubernetes, self._sessions),
             pairs=self._pairs,
-            recorder=Recorder(self._kubernetes, instance=self._identity),
-            metrics=self.metrics,
+            reporter=Reporter(
+                self._kubernetes, Recorder(self._kubernetes, instance=self._identity), self.metrics
+            ),
             permit=self._permit,
         )
         self._queue: WorkQueue[PairKey] = WorkQueue(
@@ -231,7 +233,9 @@ class Operator:
     def _check_watch(self) -> str | None:
         silent = self._health.silent_for
         if self._lease.held and silent is not None and silent > DEAF_SECONDS:
-            return f"the watch on LoadMasterPairs has told nothing for {silent:.0f} s (limit {DEAF_SECONDS:.0f} s)"
+            return (
+                f"the watch on LoadMasterPairs has been silent for {silent:.0f} s (limit {DEAF_SECONDS:.0f})"
+            )
         return None
 
     def _check_contact(self) -> str | None:

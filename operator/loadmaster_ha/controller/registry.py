@@ -1,5 +1,4 @@
-"""All pairs that the API server has told of: who claimed something first, and whether an event is worth a
-visit.
+"""All pairs that the API server has told of: who was first, and whether an event is worth a visit.
 
 `watch` feeds it; `pair` asks it for the older pairs, which win where two want the same thing. Kept in
 memory, filled by a list before the first visit: nothing is decided while an older pair might be unknown.

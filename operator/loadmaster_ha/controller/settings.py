@@ -40,7 +40,8 @@ class Settings:
     kubeconfig: str | None = _flag(
         None,
         str,
-        "File with the cluster's address and credentials. Default: the pod's service account, else KUBECONFIG or "
+        "File with the cluster's address and credentials. Default: the pod's service account, else "
+        "KUBECONFIG or"
         "~/.kube/config",
         metavar="FILE",
     )
@@ -55,9 +56,11 @@ class Settings:
         repeatable=True,
     )
     lease_namespace: str | None = _flag(
-        None, str, "Namespace of the Lease that replicas elect their leader by. Default: the pod's own, or default",
+        None,
+        str,
+        "Namespace of the Lease by which replicas elect their leader. Default: the pod's own, or default",
         metavar="NAME",
-    )  # fmt: skip
+    )
     lease_name: str = _flag("loadmaster-operator", str, "Name of that Lease", metavar="NAME")
     lease_duration_seconds: int = _flag(
         15, int, "How long a Lease holds that is not renewed; others take over after it", metavar="SECONDS"
@@ -76,9 +79,11 @@ class Settings:
     )
     concurrency: int = _flag(8, int, "How many pairs are worked on at the same time", metavar="N")
     azure_cloud: str = _flag(
-        "Public", str, "Which Azure; Custom takes the two endpoints below (Azure Stack Hub, the emulator)",
+        "Public",
+        str,
+        "Which Azure; Custom takes the two endpoints below (Azure Stack Hub, the emulator)",
         choices=CLOUDS,
-    )  # fmt: skip
+    )
     azure_resource_manager_url: str | None = _flag(
         None, str, "Resource Manager endpoint of a Custom cloud", metavar="URL"
     )
@@ -106,7 +111,8 @@ class Settings:
     grace_seconds: float = _flag(
         20.0,
         float,
-        "How long a write under way may take to finish after SIGTERM; keep it below terminationGracePeriodSeconds",
+        "How long a write under way may take to finish after SIGTERM; keep it below "
+        "terminationGracePeriodSeconds",
         metavar="SECONDS",
     )
     log_format: str = _flag(
@@ -119,7 +125,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.resync_seconds < RESYNC_FLOOR:
             raise InvalidSettings(
-                f"--resync-seconds is {self.resync_seconds:g}, but must be at least {RESYNC_FLOOR}: Azure's request "
+                f"--resync-seconds is {self.resync_seconds:g}, but must be at least {RESYNC_FLOOR}: "
+                f"Azure's request"
                 "limits are shared by all pairs of a subscription"
             )
         if not 1 <= self.concurrency <= 64:
@@ -130,7 +137,8 @@ class Settings:
             < self.lease_duration_seconds
         ):
             raise InvalidSettings(
-                "--lease-retry-seconds (with a fifth of spread) must be below --lease-renew-deadline-seconds, and that "
+                "--lease-retry-seconds (with a fifth of spread) must be below "
+                "--lease-renew-deadline-seconds, and that"
                 "below --lease-duration-seconds: else two replicas could write at the same time"
             )
         if self.grace_seconds < 0:
@@ -213,8 +221,8 @@ def reference() -> str:
         "     `python -m loadmaster_ha.cli.reference`; do not edit. -->",
         "",
         "`loadmaster-operator run` takes these flags. Each is also an environment variable; the flag wins.",
-        "Exit status: 0 after SIGTERM or SIGINT, 2 for a wrong flag or configuration, 1 for anything else (among them:",
-        "another replica has taken over the Lease).",
+        "Exit status: 0 after SIGTERM or SIGINT, 2 for a wrong flag or configuration, 1 for anything else",
+        "(among them: another replica has taken over the Lease).",
         "",
         "| Flag | Environment | Default | Meaning |",
         "| --- | --- | --- | --- |",
@@ -230,6 +238,7 @@ def reference() -> str:
         )
         values = f" One of {', '.join(f'`{choice}`' for choice in flag.choices)}." if flag.choices else ""
         lines.append(
-            f"| `{flag_name(each.name)}` | `{environment_name(each.name)}` | {shown} | {flag.help.rstrip('.')}.{values} |"
+            f"| `{flag_name(each.name)}` | `{environment_name(each.name)}` | {shown} | "
+            f"{flag.help.rstrip('.')}.{values} |"
         )
     return "\n".join([*lines, ""])

@@ -1,5 +1,4 @@
-"""What a visit found, put into the words of `status`: conditions, what is pending, the frontend, running
-operations.
+"""What a visit found, put into the words of `status`.
 
 Pure: a `Situation` goes in, the status to store comes out; `pair` makes the one and stores the other if it
 differs from what is there. The meaning of each condition and reason is told to users in
@@ -16,7 +15,6 @@ from loadmaster_ha.controller.conditions import (
     ConditionStatus,
     ConditionType,
     Reason,
-    find,
     merge,
     shortened,
 )
@@ -25,6 +23,7 @@ from loadmaster_ha.planning.changes import Change, Plan, Put
 
 PENDING_LIMIT: Final = 20
 PENDING_LENGTH: Final = 256
+DIFFERENCES_LIMIT: Final = 50
 DIFFERENCES_SHOWN: Final = 10
 DIFFERENCE_LENGTH: Final = 200
 
@@ -87,8 +86,7 @@ class Situation:
 
 
 def render(situation: Situation, stored: Mapping[str, Any], *, now: str) -> dict[str, Any]:
-    """The status to store, given the stored one. Equal input but `now` gives equal output while nothing
-    changes."""
+    """The status to store, given the stored one. It does not change with `now` alone."""
     status: dict[str, Any] = {
         "observedGeneration": situation.generation,
         "conditions": merge(
@@ -98,8 +96,13 @@ def render(situation: Situation, stored: Mapping[str, Any], *, now: str) -> dict
     }
     if waiting := pending(situation):
         status["pending"] = waiting
+    azure: dict[str, Any] = {}
     if situation.operation is not None:
-        status["azure"] = {"operations": [dump_operation(situation.operation)]}
+        azure["operations"] = [dump_operation(situation.operation)]
+    if waiting:
+        azure["differences"] = dump_differences(situation.changes)
+    if azure:
+        status["azure"] = azure
     return status
 
 
@@ -153,22 +156,27 @@ def _ready(situation: Situation, synced: Condition) -> Condition:
 
 
 def _reconciling(situation: Situation) -> Condition:
-    kind = ConditionType.RECONCILING
-    if situation.operation is not None:
-        return Condition(kind, TRUE, Reason.OPERATION_RUNNING, _running(situation.operation))
-    if (waiting := situation.waiting) is not None:
-        return Condition(kind, TRUE, waiting.reason, waiting.message)
-    if situation.blocking is not None:
-        return Condition(kind, FALSE, Reason.IDLE, "Nothing is done before Stalled is resolved.")
-    if situation.held is not None:
-        return Condition(kind, FALSE, situation.held, _held_in_words(situation))
-    if situation.deleting:
-        return Condition(kind, TRUE, Reason.CLEANING_UP, differences(situation.changes))
-    if situation.plan is None:
-        return Condition(kind, TRUE, Reason.NOT_OBSERVED, "Azure has not been read yet.")
-    if situation.changes:
-        return Condition(kind, TRUE, Reason.APPLYING, differences(situation.changes))
-    return Condition(kind, FALSE, Reason.IDLE)
+    status, reason, message = _progress(situation)
+    return Condition(ConditionType.RECONCILING, status, reason, message)
+
+
+def _progress(situation: Situation) -> tuple[ConditionStatus, str, str]:
+    """Whether work goes on. The first row that fits decides."""
+    waiting = situation.waiting
+    plan_made = situation.plan is not None
+    rows = (
+        (situation.operation, TRUE, Reason.OPERATION_RUNNING, _running(situation.operation)),
+        (waiting, TRUE, waiting.reason if waiting else "", waiting.message if waiting else ""),
+        (situation.blocking, FALSE, Reason.IDLE, "Nothing is done before Stalled is resolved."),
+        (situation.held, FALSE, situation.held or "", _held_in_words(situation)),
+        (situation.deleting, TRUE, Reason.CLEANING_UP, differences(situation.changes)),
+        (not plan_made, TRUE, Reason.NOT_OBSERVED, "Azure has not been read yet."),
+        (situation.changes, TRUE, Reason.APPLYING, differences(situation.changes)),
+    )
+    for applies, status, reason, message in rows:
+        if applies:
+            return status, reason, message
+    return FALSE, Reason.IDLE, ""
 
 
 def _stalled(situation: Situation) -> Condition:
@@ -189,8 +197,8 @@ def _deleting(situation: Situation) -> Condition:
         return Condition(kind, FALSE, Reason.NOT_DELETING)
     if (trouble := situation.blocking or situation.waiting) is not None:
         remedy = (
-            'If this will never pass, the annotation loadmaster.dev/force-delete: "true" lets the pair go and leaves '
-            "in Azure what could not be removed."
+            'If this never passes: the annotation loadmaster.dev/force-delete: "true" lets the pair go and '
+            "leaves in Azure what could not be removed."
         )
         return Condition(kind, TRUE, trouble.reason, _sentence(trouble.message, remedy))
     if situation.held is not None:
@@ -255,12 +263,26 @@ def dump_operation(operation: Operation) -> dict[str, str]:
     }
 
 
-def is_first_visit(stored: Mapping[str, Any]) -> bool:
-    """Whether nobody has written conditions yet."""
-    return not find(stored.get("conditions") or (), ConditionType.READY)
+def dump_differences(changes: Iterable[Change]) -> list[dict[str, str]]:
+    """What differs, field by field, as status keeps it; bounded."""
+    rows = []
+    for change in changes:
+        if not isinstance(change, Put):
+            texts = [f"to be deleted: {change.why}"]
+        elif change.if_match is None:
+            texts = ["to be created"]
+        else:
+            texts = [str(difference) for difference in change.differences]
+        rows += [
+            {"resource": str(change.resource), "difference": shortened(text, PENDING_LENGTH)}
+            for text in texts
+        ]
+    return rows[:DIFFERENCES_LIMIT]
 
 
-def _running(operation: Operation) -> str:
+def _running(operation: Operation | None) -> str:
+    if operation is None:
+        return ""
     return f"Azure works on {operation.verb} {operation.resource} since {operation.started}."
 
 

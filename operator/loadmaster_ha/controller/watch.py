@@ -144,8 +144,7 @@ def _settings() -> kopf.OperatorSettings:
 
 
 class _Content:
-    """The body of a response, with each piece that arrives reported: bookmarks never reach kopf's
-    handlers."""
+    """The body of a response with each piece reported: bookmarks never reach kopf's handlers."""
 
     def __init__(self, content: aiohttp.StreamReader, health: WatchHealth) -> None:
         self._content = content

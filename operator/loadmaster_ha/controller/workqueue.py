@@ -1,5 +1,4 @@
-"""Which pair is visited when: serialised per key, deduplicated, fair, bounded, with backoff and a jittered
-resync.
+"""Which pair is visited when: one visit at a time, fair, bounded, with backoff and resync.
 
 `Schedule`, `Backoff` and `Resync` are pure (the clock and the dice are arguments), so that their promises
 can be tested without waiting; `WorkQueue` runs visits on the event loop. `pair` tells by a `Next` when to
@@ -56,8 +55,7 @@ class Visit(Generic[K]):
 
 
 class Backoff(Generic[K]):
-    """Exponential backoff per key: `base`, twice that, ... up to `cap` seconds, each shortened by up to
-    a quarter."""
+    """Exponential backoff per key: `base`, twice that, ... `cap` seconds, less up to a quarter."""
 
     def __init__(
         self, *, base: float = 2.0, cap: float = 300.0, dice: Callable[[], float] = random.random

@@ -1,2 +1,1 @@
-"""Metric definitions, one module per process. Knows the domain and Prometheus; others hand in plain
-values."""
+"""Metric definitions, one module per process; others hand in plain values."""

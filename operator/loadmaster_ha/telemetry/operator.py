@@ -41,7 +41,8 @@ class OperatorMetrics:
         )
         self.failover_expected = Gauge(
             "loadmaster_failover_expected_seconds",
-            "How long a failover takes with the pair's probe settings, by kind of failure (ProcessDied, Silent) and "
+            "How long a failover takes with the pair's probe settings, by kind of failure "
+            "(ProcessDied, Silent) and"
             "bound (Min, Max), for new connections",
             ["namespace", "pair", "failure", "bound"],
             registry=registry,
@@ -99,13 +100,15 @@ class OperatorMetrics:
         )
         self.azure_budget = Gauge(
             "loadmaster_azure_budget_ratio",
-            "What was left, after the last request, of the budget that it was taken from (1: full, 0: Azure throttles)",
+            "What was left, after the last request, of the budget that it was taken from (1: full, 0: "
+            "Azure throttles)",
             registry=registry,
         )
         self.leader = Gauge("loadmaster_leader", "1 while this replica leads", registry=registry)
         self.watch_last_event = Gauge(
             "loadmaster_watch_last_event_timestamp_seconds",
-            "When the API server last told anything over the watch (events or bookmarks), Unix time; 0: not yet",
+            "When the API server last told anything over the watch (events or bookmarks), Unix time; "
+            "0: not yet",
             registry=registry,
         )
         self.build_info = Gauge(
@@ -212,14 +215,15 @@ def reference(metrics: OperatorMetrics) -> str:
         "<!-- Generated from operator/loadmaster_ha/telemetry/operator.py by",
         "     `python -m loadmaster_ha.cli.reference`; do not edit. -->",
         "",
-        "Served at `/metrics` on port 9090. Series with a namespace and name belong to one custom resource and end with it;",
-        "only the leader has them.",
+        "Served at `/metrics` on port 9090. Series with a namespace and name belong to one custom resource",
+        "and end with it; only the leader has them.",
         "",
         "| Metric | Type | Labels | Meaning |",
         "| --- | --- | --- | --- |",
     ]
     for metric in metrics.metrics():
-        name = metric._name + ("_total" if metric._type == "counter" else "")  # noqa: SLF001 - there is no public way
-        labels = ", ".join(f"`{label}`" for label in metric._labelnames)  # noqa: SLF001 - as above
-        lines.append(f"| `{name}` | {metric._type} | {labels} | {metric._documentation} |")  # noqa: SLF001 - as above
+        described = next(iter(metric.describe()))
+        name = described.name + ("_total" if described.type == "counter" else "")
+        labels = ", ".join(f"`{label}`" for label in metric._labelnames)  # noqa: SLF001 - there is no public way
+        lines.append(f"| `{name}` | {described.type} | {labels} | {described.documentation} |")
     return "\n".join([*lines, ""])

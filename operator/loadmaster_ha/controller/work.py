@@ -1,0 +1,118 @@
+"""What one visit carries along: the pair as read, what is remembered of it, what was found so far.
+
+`pair` makes one per visit; `report` and `deletion` are handed it.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from loadmaster_ha.azure.outcomes import Operation
+from loadmaster_ha.controller.conditions import ConditionStatus, ConditionType, find
+from loadmaster_ha.controller.kubernetes import JSON
+from loadmaster_ha.controller.registry import PairKey
+from loadmaster_ha.controller.status import Situation
+from loadmaster_ha.planning.arm import InvalidResourceID, ResourceID
+from loadmaster_ha.planning.observation import Observation
+from loadmaster_ha.planning.target import PairTarget
+from loadmaster_ha.resources.loadmasterpair import Mode
+
+FINALIZER: Final = "loadmaster.dev/azure-cleanup"
+SUSPEND: Final = "loadmaster.dev/suspend"
+FORCE_DELETE: Final = "loadmaster.dev/force-delete"
+
+
+@dataclass
+class Memory:
+    """What is kept of a pair between visits. Losing it costs a few reads, never correctness."""
+
+    episode: float | None = None
+    """When the readings were fresh on which a series of changes began; later steps may use what was read
+    since."""
+
+    drifting: bool = False
+    """The series repairs what somebody changed in Azure, the manifest did not change."""
+
+    outdated: int = 0
+    """How often in a row somebody was faster than we."""
+
+
+@dataclass
+class Work:
+    """One visit."""
+
+    key: PairKey
+    body: JSON
+    target: PairTarget
+    memory: Memory
+    woken: bool
+    known: bool
+    status_fields: dict[str, Any] = field(default_factory=dict)
+    observation: Observation | None = None
+
+    @property
+    def annotations(self) -> JSON:
+        """The pair's annotations."""
+        return self.body["metadata"].get("annotations") or {}
+
+    @property
+    def status(self) -> JSON:
+        """The stored status."""
+        return self.body.get("status") or {}
+
+    @property
+    def generation(self) -> int:
+        """The version of the manifest."""
+        return int(self.body["metadata"]["generation"])
+
+    @property
+    def deleting(self) -> bool:
+        """Whether the deletion was asked for."""
+        return bool(self.body["metadata"].get("deletionTimestamp"))
+
+    @property
+    def forced(self) -> bool:
+        """Whether the pair is to be let go although something is left in Azure."""
+        return bool(self.annotations.get(FORCE_DELETE) == "true")
+
+    @property
+    def finalizers(self) -> list[str]:
+        """All finalizers, ours and others'."""
+        return list(self.body["metadata"].get("finalizers") or ())
+
+    @property
+    def seen(self) -> bool:
+        """Whether the stored conditions are about the present manifest."""
+        return bool(self.status.get("observedGeneration") == self.generation)
+
+    def stored(self, kind: ConditionType) -> ConditionStatus | None:
+        """The stored status of a condition."""
+        found = find(self.status.get("conditions") or (), kind).get("status")
+        return ConditionStatus(found) if found else None
+
+    def situation(self, **more: Any) -> Situation:
+        """What is known so far, with what came of the visit."""
+        suspended = ""
+        if self.target.spec.suspend:
+            suspended = "spec.suspend"
+        elif self.annotations.get(SUSPEND) == "true":
+            suspended = f"the annotation {SUSPEND}"
+        return Situation(
+            generation=self.generation,
+            suspended=suspended,
+            observing=self.target.spec.policy.mode is Mode.OBSERVE,
+            deleting=self.deleting,
+            status_fields=self.status_fields,
+            **more,
+        )
+
+    @property
+    def operation(self) -> Operation | None:
+        """The long-running operation that the stored status tells of."""
+        found = ((self.status.get("azure") or {}).get("operations") or [None])[0]
+        if found is None:
+            return None
+        try:
+            resource = ResourceID.parse(found["resource"])
+        except InvalidResourceID:  # somebody else wrote into our status; Azure is observed instead
+            return None
+        return Operation(resource, found["verb"], found["url"], found["style"], found["started"])
