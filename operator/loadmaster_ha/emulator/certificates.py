@@ -27,7 +27,9 @@ _CLOCK_SKEW = dt.timedelta(hours=1)
 
 
 def server_context(directory: Path, hosts: Iterable[str]) -> ssl.SSLContext:
-    """Return the TLS context of a server for `hosts` (names or addresses), signed by the authority in `directory`.
+    """Return the TLS context of a server for `hosts`, names or addresses.
+
+    Its certificate is signed by the authority in `directory`.
 
     Writes `ca.pem`, `ca-key.pem`, `server.pem` and `server-key.pem`; the first two only when they are not
     there yet.

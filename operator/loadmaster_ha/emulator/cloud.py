@@ -55,7 +55,7 @@ class Cloud:
     Args:
         settings: The flags.
         store: What exists.
-        finish: Lets an ended operation take effect (`lifecycle.finish`).
+        finish: Lets an ended operation take effect (`effects.finish`).
         clock: Seconds since the epoch.
     """
 

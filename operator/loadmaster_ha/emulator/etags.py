@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 
 def check_preconditions(call: Call, kind: ResourceType, target: ArmId, current: str | None) -> None:
-    """Refuse a write whose precondition does not hold. `current` is the etag; `None` when there is no such resource.
+    """Refuse a write whose precondition does not hold.
+
+    `current` is the etag; `None` when there is no such resource.
 
     Raises:
         ArmError: 412 `PreconditionFailed`.

@@ -144,7 +144,8 @@ class Faults:
         _check_values(body)
         names = {"retryAfter": "retry_after", "staleRead": "stale_read", "clientId": "client_id",
                  "clientSecret": "client_secret", "operationLatency": "operation_latency"}  # fmt: skip
-        fault = Fault(self._next, **{names.get(key, key): value for key, value in body.items()})
+        arguments: dict[str, Any] = {names.get(str(key), str(key)): value for key, value in body.items()}
+        fault = Fault(self._next, **arguments)
         self._next += 1
         self._all.append(fault)
         return fault

@@ -197,7 +197,7 @@ def merge(base: JsonObject, change: JsonObject) -> JsonObject:
 
 
 def plant(cloud: Cloud, kind: ResourceType, target: ArmId, body: JsonObject) -> Resource:
-    """Store a resource without any validation, for what can no longer be created (Basic balancers) or is broken."""
+    """Store a resource without any validation: what can no longer be created, or is broken."""
     existing = cloud.store.get(target)
     document = {key: value for key, value in deep(body).items() if key not in ("id", "name", "type", "etag")}
     properties = document.setdefault("properties", {})
@@ -225,49 +225,10 @@ def action(call: Call, kind: ResourceType, target: ArmId, name: str) -> Reply:
     return handler(call, resource)
 
 
-# -- operations taking effect
-# ----------------------------------------------------------------------------------------
-
-
-def finish(cloud: Cloud, operation: Operation) -> None:
-    """Let an ended operation take effect on its resource: state, etag, removal."""
-    if operation.kind == "group":
-        _finish_group(cloud, operation)
-        return
-    resource = cloud.store.get(operation.resource)
-    if resource is None or resource.running != operation.id:
-        return
-    kind = type_of(resource)
-    resource.running = ""
-    if operation.kind == "delete" and operation.outcome == "Succeeded":
-        remove(cloud, resource)
-        return
-    cloud.before[resource.key] = kind.view(cloud, resource)
-    resource.state = operation.outcome
-    resource.fresh = False
-    if operation.kind == "action":
-        kind.acted(cloud, resource, operation)
-    cloud.touch(resource)
-
-
 def remove(cloud: Cloud, resource: Resource) -> None:
     """Remove a resource and let its neighbours know."""
     cloud.store.remove(resource)
     type_of(resource).removed(cloud, resource)
-
-
-def _finish_group(cloud: Cloud, operation: Operation) -> None:
-    subscription, name = operation.resource.split("/")[2], operation.resource.split("/")[4]
-    group = cloud.store.group(subscription, name)
-    if group is None:
-        return
-    if operation.outcome != "Succeeded":
-        group.state = "Succeeded"
-        cloud.store.put_group(group)
-        return
-    for resource in cloud.store.in_group(subscription, name):
-        remove(cloud, resource)
-    cloud.store.remove_group(group)
 
 
 # -- parts

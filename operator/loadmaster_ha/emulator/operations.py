@@ -8,6 +8,7 @@ operations are stored. `lifecycle` starts them; `frontdoor` serves their URLs.
 from __future__ import annotations
 
 import heapq
+import itertools
 import time
 import uuid
 from dataclasses import asdict, dataclass
@@ -83,12 +84,13 @@ class Operations:
         self._finish = finish
         self._clock = clock
         self._all: dict[str, Operation] = {}
-        self._queue: list[tuple[float, str]] = []
+        self._queue: list[tuple[float, int, str]] = []
+        self._order = itertools.count()
         for key, body in store.facts("operation").items():
             operation = Operation(**body)
             self._all[key] = operation
             if not operation.done:
-                heapq.heappush(self._queue, (operation.due, key))
+                self._push(operation)
 
     def get(self, operation_id: str) -> Operation | None:
         """Return an operation by its id (any case)."""
@@ -128,7 +130,7 @@ class Operations:
             effect=effect,
         )
         self._all[operation.id] = operation
-        heapq.heappush(self._queue, (operation.due, operation.id))
+        self._push(operation)
         self.save(operation)
         return operation
 
@@ -146,7 +148,7 @@ class Operations:
         """Let every operation whose time has come take effect, in the order of their due times."""
         now = self._clock()
         while self._queue and self._queue[0][0] <= now:
-            _, key = heapq.heappop(self._queue)
+            _, _, key = heapq.heappop(self._queue)
             operation = self._all.get(key)
             if operation is None or operation.done:
                 continue
@@ -154,6 +156,15 @@ class Operations:
             self._finish(operation)
             self.save(operation)
         self._forget(now)
+
+    def postpone(self, operation: Operation, due: float) -> None:
+        """Let an operation that is due go on until `due`: it has more to do (deployments)."""
+        operation.status, operation.ended, operation.due = IN_PROGRESS, 0.0, due
+        self._push(operation)
+
+    def _push(self, operation: Operation) -> None:
+        # What was pushed first comes first at equal times: a deployment after what it has started.
+        heapq.heappush(self._queue, (operation.due, next(self._order), operation.id))
 
     def remaining(self, operation: Operation) -> int:
         """Return the whole seconds until an operation ends, at least one."""

@@ -62,7 +62,10 @@ class Draft:
 
 
 class ResourceType(ABC):
-    """A type of resources. Subclasses set the class variables and say how a body becomes a stored document."""
+    """A type of resources.
+
+    Subclasses set the class variables and say how a body becomes a stored document.
+    """
 
     namespace: ClassVar[str] = "Microsoft.Network"
     name: ClassVar[str]
@@ -126,20 +129,20 @@ class ResourceType(ABC):
         head = {"provisioningState": resource.state, "resourceGuid": resource.guid}
         return head | deep(resource.properties)
 
-    def check_delete(self, cloud: Cloud, resource: Resource) -> None:
+    def check_delete(self, cloud: Cloud, resource: Resource) -> None:  # noqa: B027 - nothing to refuse
         """Refuse to delete what is in use.
 
         Raises:
             ArmError: The service's refusal.
         """
 
-    def wrote(self, cloud: Cloud, resource: Resource, before: JsonObject | None) -> None:
+    def wrote(self, cloud: Cloud, resource: Resource, before: JsonObject | None) -> None:  # noqa: B027 - optional
         """Let a write show in the neighbours. `before` is the document it replaced; `None` on creation."""
 
-    def removed(self, cloud: Cloud, resource: Resource) -> None:
+    def removed(self, cloud: Cloud, resource: Resource) -> None:  # noqa: B027 - optional
         """Let a deletion show in the neighbours."""
 
-    def acted(self, cloud: Cloud, resource: Resource, operation: Operation) -> None:
+    def acted(self, cloud: Cloud, resource: Resource, operation: Operation) -> None:  # noqa: B027 - optional
         """Let an ended action take effect."""
 
 
@@ -159,7 +162,9 @@ def child_view(
 
 
 def start_document(draft: Draft, *, drop: tuple[str, ...] = ()) -> JsonObject:
-    """Return the sent body without what the service fills in itself; checks name, location and location's constancy.
+    """Return the sent body without what the service fills in itself.
+
+    Name and location are checked, and that the location stays the same.
 
     Raises:
         ArmError: `InvalidResourceName`, `LocationRequired` or `InvalidResourceLocation`.
@@ -204,7 +209,10 @@ def check_name(name: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ItemShape:
-    """How a child in a body is cleaned: read-only fields dropped, references cut to their id, defaults filled in."""
+    """How a child in a body is cleaned.
+
+    Read-only fields are dropped, references cut to their id, defaults filled in.
+    """
 
     read_only: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
@@ -264,7 +272,7 @@ def clean_item(item: JsonObject, shape: ItemShape) -> JsonObject:
 def cut_references(
     properties: JsonObject, references: tuple[str, ...] = (), reference_lists: tuple[str, ...] = ()
 ) -> None:
-    """Cut references to `{"id": ...}` in place: clients may send the whole resource, the service stores the id."""
+    """Cut references to `{"id": ...}` in place: clients may send the whole resource."""
     for key in references:
         if key in properties:
             found = reference_id(properties[key])

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from loadmaster_ha.emulator import answers, apiversions, catalog, groups, lifecycle, polling
 from loadmaster_ha.emulator.armid import ArmId, parse_id
 from loadmaster_ha.emulator.compute.virtual_machines import instance_view
+from loadmaster_ha.emulator.deployments import deployments
 from loadmaster_ha.emulator.errors import (
     ArmError,
     group_not_found,
@@ -144,6 +145,9 @@ def _subscription_list(call: Call, known: str, namespace: str, name: str) -> Rep
 
 
 def _in_group(call: Call, known: str, group: str, rest: list[str]) -> Reply:
+    if rest[0].lower() == "microsoft.resources" and len(rest) > 1 and rest[1].lower() == "deployments":
+        call.version = apiversions.check(call.query.get("api-version"), _RESOURCES, "deployments")
+        return deployments.answer(call, known, group, rest[2:])
     if len(rest) == 1:
         raise invalid_namespace(rest[0])
     kind = _kind(call, rest[0], rest[1])

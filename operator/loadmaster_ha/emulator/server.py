@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
-from loadmaster_ha.emulator import lifecycle, registry
+from loadmaster_ha.emulator import effects, registry
 from loadmaster_ha.emulator.certificates import server_context
 from loadmaster_ha.emulator.cloud import Cloud
 from loadmaster_ha.emulator.frontdoor import Frontdoor
@@ -49,7 +49,7 @@ class Emulator:
     async def __aenter__(self) -> Self:
         self.state_dir.mkdir(parents=True, exist_ok=True)
         self._store = Store(self.state_dir, registry.links_of)
-        frontdoor = Frontdoor(Cloud(self._settings, self._store, lifecycle.finish))
+        frontdoor = Frontdoor(Cloud(self._settings, self._store, effects.finish))
         application = web.Application(client_max_size=_MAX_BODY)
         application.router.add_route("*", "/{path:.*}", frontdoor.handle)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)

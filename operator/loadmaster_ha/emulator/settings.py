@@ -21,9 +21,9 @@ class Disputed:
     """Readings of points that Azure's documentation leaves open."""
 
     whole_put_clears_admin_state: bool = False
-    """Whether a PUT of the balancer without `loadBalancerBackendAddresses` sets the members' admin state back."""
+    """Whether a PUT of the balancer without `loadBalancerBackendAddresses` clears admin states."""
     echoed_pool_addresses_refused: bool = True
-    """Whether sending NIC members back in `loadBalancerBackendAddresses` is a 400 (azurerm #7691: it can be)."""
+    """Whether sending NIC members back in `loadBalancerBackendAddresses` is a 400 (azurerm #7691)."""
     ha_ports_excludes_nat_rules: bool = False
     """Whether an HA-ports rule also excludes inbound NAT rules on its members (older page: yes)."""
     idle_timeout_100: bool = True

@@ -100,8 +100,13 @@ def check(draft: Draft, document: JsonObject) -> None:
 def _check_frontends(draft: Draft, properties: JsonObject) -> None:
     frontends = properties["frontendIPConfigurations"]
     children = (
-        "loadBalancingRules", "inboundNatRules", "outboundRules", "probes", "backendAddressPools", "inboundNatPools",
-    )  # fmt: skip
+        "loadBalancingRules",
+        "inboundNatRules",
+        "outboundRules",
+        "probes",
+        "backendAddressPools",
+        "inboundNatPools",
+    )
     if not frontends and any(properties[name] for name in children):
         raise bad_request(
             "LoadBalancerWithoutFrontendIPCantHaveChildResources",

@@ -7,7 +7,7 @@ every change of it gives the balancers concerned a new etag.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from loadmaster_ha.emulator.armid import key_of, parse_id
 from loadmaster_ha.emulator.errors import bad_request
@@ -28,6 +28,8 @@ from loadmaster_ha.emulator.resource_type import (
 from loadmaster_ha.emulator.store import Claim, Links, Reference
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from loadmaster_ha.emulator.cloud import Cloud
     from loadmaster_ha.emulator.store import Resource
 
@@ -64,7 +66,7 @@ class NetworkInterfaces(ResourceType):
     name = "networkInterfaces"
     label = "Nic"
     order = ("name", "id", "etag", "tags", "properties", "type", "location", "kind")
-    children = {"ipconfigurations": _IP_CONFIGURATION}
+    children: ClassVar[Mapping[str, ChildType]] = {"ipconfigurations": _IP_CONFIGURATION}
     answers_succeeded = True
     quiet_when_done = True
 
@@ -96,7 +98,7 @@ class NetworkInterfaces(ResourceType):
         return document | {"properties": properties, "kind": "Regular"}
 
     def links(self, resource: Resource) -> Links:
-        """Refer to subnets, pools, NAT rules, public addresses and the security group; hold the private addresses."""
+        """Refer to everything the ipConfigurations name, and hold their private addresses."""
         references: list[Reference] = []
         claims: list[Claim] = []
         for item in objects(resource.properties.get("ipConfigurations")):

@@ -7,7 +7,7 @@ rules are children that can only be read; they change with the whole.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from loadmaster_ha.emulator.armid import key_of, parse_id
 from loadmaster_ha.emulator.errors import ArmError, bad_request, not_provisioned
@@ -17,6 +17,7 @@ from loadmaster_ha.emulator.network.addresses import assign
 from loadmaster_ha.emulator.network.public_attachment import check_attachment
 from loadmaster_ha.emulator.network.rule_health import answer_health
 from loadmaster_ha.emulator.resource_type import (
+    Action,
     ChildType,
     Draft,
     ItemShape,
@@ -28,6 +29,8 @@ from loadmaster_ha.emulator.resource_type import (
 from loadmaster_ha.emulator.store import Claim, Links, Reference
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from loadmaster_ha.emulator.cloud import Cloud
     from loadmaster_ha.emulator.store import Resource
 
@@ -98,10 +101,12 @@ class LoadBalancers(ResourceType):
 
     name = "loadBalancers"
     label = "LoadBalancer"
-    children = {name.lower(): child for name, child in _CHILDREN.items()} | {"networkinterfaces": _READABLE}
+    children: ClassVar[Mapping[str, ChildType]] = {
+        name.lower(): child for name, child in _CHILDREN.items()
+    } | {"networkinterfaces": _READABLE}
     answers_succeeded = True
     lock = "supersede"
-    actions = {"health": answer_health}
+    actions: ClassVar[Mapping[str, Action]] = {"health": answer_health}
 
     def normalise(self, draft: Draft) -> JsonObject:
         """Check the whole balancer and return its stored form."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from loadmaster_ha.emulator.errors import bad_request
 from loadmaster_ha.emulator.json_types import JsonObject, deep, objects
@@ -17,6 +17,8 @@ from loadmaster_ha.emulator.resource_type import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from loadmaster_ha.emulator.cloud import Cloud
     from loadmaster_ha.emulator.store import Resource
 
@@ -28,7 +30,7 @@ class RouteTables(ResourceType):
 
     name = "routeTables"
     label = "RouteTable"
-    children = {"routes": _ROUTE}
+    children: ClassVar[Mapping[str, ChildType]] = {"routes": _ROUTE}
 
     def normalise(self, draft: Draft) -> JsonObject:
         """Fill in the defaults."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from loadmaster_ha.emulator.errors import bad_request
 from loadmaster_ha.emulator.json_types import JsonObject, deep, obj, objects, ordered
@@ -23,6 +23,8 @@ from loadmaster_ha.emulator.resource_type import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from loadmaster_ha.emulator.cloud import Cloud
     from loadmaster_ha.emulator.store import Resource
 
@@ -56,7 +58,10 @@ class SecurityGroups(ResourceType):
 
     name = "networkSecurityGroups"
     label = "NetworkSecurityGroup"
-    children = {"securityrules": _RULE, "defaultsecurityrules": _DEFAULT_RULE}
+    children: ClassVar[Mapping[str, ChildType]] = {
+        "securityrules": _RULE,
+        "defaultsecurityrules": _DEFAULT_RULE,
+    }
 
     def normalise(self, draft: Draft) -> JsonObject:
         """Check every rule and that no two share priority and direction."""

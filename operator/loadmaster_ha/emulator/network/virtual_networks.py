@@ -9,7 +9,7 @@ Neighbours: `addresses` hands out a subnet's addresses; interfaces and frontends
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from loadmaster_ha.emulator.armid import ArmId, key_of
 from loadmaster_ha.emulator.errors import bad_request
@@ -27,6 +27,8 @@ from loadmaster_ha.emulator.resource_type import (
 from loadmaster_ha.emulator.store import Links, Reference
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from loadmaster_ha.emulator.cloud import Cloud
     from loadmaster_ha.emulator.store import Resource
 
@@ -55,7 +57,7 @@ class VirtualNetworks(ResourceType):
 
     name = "virtualNetworks"
     label = "VirtualNetwork"
-    children = {"subnets": _SUBNET, "virtualnetworkpeerings": _PEERING}
+    children: ClassVar[Mapping[str, ChildType]] = {"subnets": _SUBNET, "virtualnetworkpeerings": _PEERING}
     lock = "conflict"
 
     def normalise(self, draft: Draft) -> JsonObject:
