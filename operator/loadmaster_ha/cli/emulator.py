@@ -120,6 +120,12 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         help="scale of Azure's request budgets; 1 is Azure's, 0 is off",
     )
     flag(
+        "--traffic-log",
+        metavar="FILE",
+        type=Path,
+        help="append every ARM request and its answer, without tokens, one JSON object a line",
+    )
+    flag(
         "--disputed",
         metavar="NAME=BOOL",
         type=_disputed,
@@ -147,6 +153,7 @@ def _settings(options: argparse.Namespace) -> Settings:
         latency_by_type=dict(options.latency_for or ()),
         retry_after=options.retry_after,
         page_size=options.page_size,
+        traffic_log=options.traffic_log,
         throttle=options.throttle,
         disputed=Disputed(**dict(options.disputed or ())),
     )

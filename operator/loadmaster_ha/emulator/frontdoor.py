@@ -26,6 +26,7 @@ from loadmaster_ha.emulator.throttle import Throttle
 
 if TYPE_CHECKING:
     from loadmaster_ha.emulator.cloud import Cloud
+    from loadmaster_ha.emulator.traffic_log import TrafficLog
     from loadmaster_ha.emulator.json_types import JsonObject
 
 _LOG = logging.getLogger(__name__)
@@ -41,8 +42,9 @@ _EVERYWHERE = {
 class Frontdoor:
     """The handler of all requests."""
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: Cloud, traffic: TrafficLog | None = None) -> None:
         self._cloud = cloud
+        self._traffic = traffic
         self._faults = Faults()
         self._log = RequestLog()
         self._throttle = Throttle(cloud.settings.throttle)
@@ -72,7 +74,11 @@ class Frontdoor:
             return _dropped(request)
         if fault is not None and fault.retry_after is not None:
             reply.headers["Retry-After"] = str(fault.retry_after)
-        return _response(reply, _identification(request))
+        response = _response(reply, _identification(request))
+        if self._traffic is not None and kind != "signin":
+            sent, answered = (request.headers, raw), (response.headers, reply.body)
+            self._traffic.record(request.method, str(request.url), sent, reply.status, answered)
+        return response
 
     def _own(self, method: str, path: str, raw: bytes) -> Reply:
         try:

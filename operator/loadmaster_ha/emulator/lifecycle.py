@@ -271,7 +271,8 @@ def _commit(
             headers = answers.operation_headers(call, operation, location=location)
     cloud.store.put(resource)
     kind.wrote(cloud, resource, before)
-    return Reply(200 if existing else 201, kind.view(cloud, resource), headers)
+    created = existing is None and not kind.synchronous
+    return Reply(201 if created else 200, kind.view(cloud, resource), headers)
 
 
 def _start(

@@ -16,6 +16,7 @@ from loadmaster_ha.emulator.certificates import server_context
 from loadmaster_ha.emulator.cloud import Cloud
 from loadmaster_ha.emulator.frontdoor import Frontdoor
 from loadmaster_ha.emulator.store import Store
+from loadmaster_ha.emulator.traffic_log import TrafficLog
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -34,7 +35,7 @@ class Emulator:
         state_dir: Where `ca.pem` and the state are.
 
     Raises:
-        OSError: If the address cannot be listened on.
+        OSError: If the address cannot be listened on, or the traffic log not be written.
         StateDirectoryInUseError: If another emulator holds the state directory.
     """
 
@@ -43,13 +44,16 @@ class Emulator:
         self._temporary = settings.state_dir is None
         self.state_dir = settings.state_dir or Path(tempfile.mkdtemp(prefix="loadmaster-emulator-"))
         self._store: Store | None = None
+        self._traffic: TrafficLog | None = None
         self._runner: web.AppRunner | None = None
         self.url = ""
 
     async def __aenter__(self) -> Self:
         self.state_dir.mkdir(parents=True, exist_ok=True)
         self._store = Store(self.state_dir, registry.links_of)
-        frontdoor = Frontdoor(Cloud(self._settings, self._store, effects.finish))
+        if self._settings.traffic_log is not None:
+            self._traffic = TrafficLog(self._settings.traffic_log)
+        frontdoor = Frontdoor(Cloud(self._settings, self._store, effects.finish), self._traffic)
         application = web.Application(client_max_size=_MAX_BODY)
         application.router.add_route("*", "/{path:.*}", frontdoor.handle)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
@@ -67,6 +71,8 @@ class Emulator:
     ) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
+        if self._traffic is not None:
+            self._traffic.close()
         if self._store is not None:
             self._store.close()
         if self._temporary:

@@ -50,6 +50,8 @@ class Settings:
     retry_after: int | None = None
     """`Retry-After` on the answers of running operations; `None`: no such header (often so in Azure)."""
     page_size: int = 1000
+    traffic_log: Path | None = None
+    """A file that every ARM request and its answer is appended to."""
     throttle: float = 0.0
     """Factor on Azure's request budgets; 1 is Azure's, 0.5 half of it, 0 switches throttling off."""
     disputed: Disputed = Disputed()

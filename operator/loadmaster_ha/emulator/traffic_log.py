@@ -1,7 +1,7 @@
 """A file with every ARM request and its answer, one JSON object a line, for tests and for looking at clients.
 
-Bearer tokens are left out, and sign-in is not recorded at all; bodies are as they were sent, so a file may hold
-what a client wrote into a machine's profile. Neighbour: `request_log`, which only counts.
+Bearer tokens are left out, and sign-in is not recorded at all; bodies are as they were sent, so a file may
+hold what a client wrote into a machine's profile. Neighbour: `request_log`, which only counts.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ class TrafficLog:
     """
 
     def __init__(self, path: Path) -> None:
-        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w", encoding="utf-8")
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._file = os.fdopen(descriptor, "w", encoding="utf-8")
 
     def record(
         self,

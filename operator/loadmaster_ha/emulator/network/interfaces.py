@@ -69,6 +69,7 @@ class NetworkInterfaces(ResourceType):
     children: ClassVar[Mapping[str, ChildType]] = {"ipconfigurations": _IP_CONFIGURATION}
     answers_succeeded = True
     quiet_when_done = True
+    delete_status = 200  # recorded, with the headers of an operation all the same
 
     def normalise(self, draft: Draft) -> JsonObject:
         """Check addresses, membership and public addresses; give dynamic addresses."""

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, ClassVar
 from loadmaster_ha.emulator.armid import ArmId, key_of
 from loadmaster_ha.emulator.errors import bad_request
 from loadmaster_ha.emulator.json_types import JsonObject, deep, named, obj, objects, reference_id
+from loadmaster_ha.emulator.network.address_availability import check_address
 from loadmaster_ha.emulator.network.addresses import Network, prefixes
 from loadmaster_ha.emulator.resource_type import (
+    Action,
     ChildType,
     Draft,
     ItemShape,
@@ -59,6 +61,7 @@ class VirtualNetworks(ResourceType):
     label = "VirtualNetwork"
     children: ClassVar[Mapping[str, ChildType]] = {"subnets": _SUBNET, "virtualnetworkpeerings": _PEERING}
     lock = "conflict"
+    actions: ClassVar[Mapping[str, Action]] = {"checkipaddressavailability": check_address}
 
     def normalise(self, draft: Draft) -> JsonObject:
         """Check ranges and return the stored form; used subnets cannot go."""
