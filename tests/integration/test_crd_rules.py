@@ -382,6 +382,12 @@ CASES = [
         rule="two services of the same interface and protocol",
     ),
     Case(
+        "security-groups-of-the-same-name",
+        "spec.networkSecurity.securityGroups: Invalid value: a security group stands here once",
+        accepted={"spec.networkSecurity.securityGroups": [{"name": "lm-nsg"}, {"name": "lb-nsg"}]},
+        refused={"spec.networkSecurity.securityGroups": [{"name": "lm-nsg"}, {"name": "LM-nsg"}]},
+    ),
+    Case(
         "services-of-the-same-name",
         'spec.services[1]: Duplicate value: {"name":"https"}',
         accepted={"spec.services": [service(), service("https-2", 444)]},

@@ -13,6 +13,7 @@ from tests.support.schema_values import accepted
 
 from controlplane.server import ApiError
 from loadmaster_ha.resources import crd
+from loadmaster_ha.resources.azure import MAX_TAGS
 from loadmaster_ha.resources.loadmasterpair import MAX_SERVICES, LoadMasterPairSpec
 from loadmaster_ha.resources.status import (
     AzureDifference,
@@ -27,6 +28,7 @@ from loadmaster_ha.resources.status import (
     SecondsRange,
     Verb,
 )
+from loadmaster_ha.resources.units import MAX_INTERFACES
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 ACCESS = "spec.loadBalancer.managementAccess"
@@ -207,12 +209,37 @@ def test_a_value_out_of_its_limits_is_refused_with_its_path(pairs, path, value, 
     assert complaint in refused.value.message
 
 
-def test_as_many_services_as_allowed_are_checked_within_the_servers_cost_limit(pairs):
+def largest_pair():
+    """Every list and map as long as the schema lets it be, with long names."""
+    nic = "/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/{}/providers/Microsoft.Network/"
+    nic = nic.format("g" * 90) + "networkInterfaces/"
     services = [
-        {"name": f"a-service-with-a-name-{n:02}", "port": 30000 + n, "backendPort": 20000 + n}
+        {
+            "name": f"a-service-with-a-name-{n:02}",
+            "port": 30000 + n,
+            "backendPort": 20000 + n,
+            "interface": f"eth{n % 8}",
+        }
         for n in range(MAX_SERVICES)
     ]
-    stored = pairs.create(changed(short_pair(), {"spec.services": services}))
+    return changed(
+        short_pair(),
+        {
+            "spec.azure.tags": {f"{n:02}" + "a" * 510: "x" * 256 for n in range(MAX_TAGS)},
+            "spec.services": services,
+            **{
+                f"spec.{role}.networkInterfaces": [
+                    {"name": f"eth{n}", "resource": nic + f"{role}-{n}".ljust(80, "n")}
+                    for n in range(MAX_INTERFACES)
+                ]
+                for role in ("master", "slave")
+            },
+        },
+    )
+
+
+def test_the_largest_pair_is_checked_within_the_servers_cost_limit(pairs):
+    stored = pairs.create(largest_pair())
     assert len(stored["spec"]["services"]) == MAX_SERVICES
     with pytest.raises(ApiError, match="more than one service on TCP/30098"):
         pairs.update(changed(stored, {f"spec.services.{MAX_SERVICES - 1}.port": 30098}))

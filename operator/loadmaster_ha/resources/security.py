@@ -2,7 +2,8 @@
 
 from pydantic import Field
 
-from loadmaster_ha.resources.model import Model, as_set, keyed_by
+from loadmaster_ha.resources import cel
+from loadmaster_ha.resources.model import Model, Rule, as_set, keyed_by, merged, rules
 from loadmaster_ha.resources.names import AddressPrefix, AzureNetworkName, ResourceGroupName
 from loadmaster_ha.resources.services import Switch
 
@@ -21,7 +22,17 @@ class NetworkSecurity(Model):
     """Openings that the pair needs in network security groups."""
 
     security_groups: tuple[SecurityGroupReference, ...] = Field(
-        default=(), max_length=16, json_schema_extra=keyed_by("name")
+        default=(),
+        max_length=16,
+        json_schema_extra=merged(
+            keyed_by("name"),
+            rules(
+                Rule(
+                    cel.let("self.map(g, g.name.lowerAscii())", "names", cel.all_different("names")),
+                    message="a security group stands here once (Azure's names do not differ by case)",
+                )
+            ),
+        ),
     )
     """Groups on the units' subnets or interfaces in which the operator keeps rules of its own. Other people's
     rules in them stay. Default: none, the operator only checks what the groups let through."""
