@@ -1,0 +1,215 @@
+"""What the demo does, in order, and what it tells about it."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from rich.console import Console
+from tests.support.world import SUBSCRIPTION
+
+from demo.tables import balancer_tables, requests_table
+from lab.cluster import conditions, is_ready, load_manifest
+from lab.stage import CREDENTIALS, ROOT, Stage
+
+EXAMPLE = ROOT / "examples" / "pair-guide.yaml"
+SHOWN = ("Ready", "Stalled", "Deleting")
+MESSAGE_CHARACTERS = 150
+WATCH_SECONDS = 0.15
+SUBSCRIPTION_PREFIX = f"/subscriptions/{SUBSCRIPTION}"
+
+
+class Story:
+    """The demo's course on one stage."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._manifest = load_manifest(EXAMPLE)
+        self.namespace: str = self._manifest["metadata"]["namespace"]
+        self._name: str = self._manifest["metadata"]["name"]
+        spec = self._manifest["spec"]
+        self._balancer = stage.site.id("Microsoft.Network/loadBalancers", spec["loadBalancer"]["name"])
+        group = spec["networkSecurity"]["securityGroups"][0]["name"]
+        self._security_group = stage.site.id("Microsoft.Network/networkSecurityGroups", group)
+        self._secret: str = spec["azure"]["credentialsSecretRef"]["name"]
+        self._console = Console(highlight=False)
+        self._began = time.monotonic()
+        self._took: dict[str, float] = {}
+        self._seen_writes = 0
+        self._shown: dict[str, tuple[str, str, str]] = {}
+
+    async def prepare(self) -> None:
+        """Make the namespace and the credentials that the manifest names."""
+        await self._stage.cluster.ensure_namespace(self.namespace)
+        await self._stage.cluster.put_secret(self.namespace, self._secret, CREDENTIALS)
+
+    async def tell(self, *, keep: bool) -> None:
+        """The whole course.
+
+        Raises:
+            TimeoutError: something that the operator should have done has not happened.
+            AssertionError: it happened otherwise than it should.
+        """
+        await self._apply()
+        await self._break_and_repair()
+        await self._change()
+        if keep:
+            await self._stay()
+        await self._delete()
+        counts = await self._stage.emulator.requests()
+        self._console.print(requests_table(self._took, counts))
+
+    async def _apply(self) -> None:
+        self._title(f"kubectl apply -f {EXAMPLE.relative_to(ROOT)}")
+        async with self._watching("from nothing to Ready"):
+            await self._stage.cluster.apply_pair(self._manifest)
+            await self._until_ready()
+        await self._show_azure()
+
+    async def _break_and_repair(self) -> None:
+        body = await self._read(self._balancer)
+        rules = body["properties"]["loadBalancingRules"]
+        victim = next(rule for rule in rules if rule["properties"]["frontendPort"] == 443)
+        self._title(f"somebody deletes the rule {victim['name']} in the portal")
+        remaining = [rule for rule in rules if rule is not victim]
+        await self._stage.emulator.arm.edit(
+            self._balancer, lambda found: found["properties"].update(loadBalancingRules=remaining)
+        )
+        self._say(
+            "The operator would see it at its next look, within 5 minutes; an annotation makes it look now."
+        )
+        async with self._watching("drift repaired"):
+            annotation = {"metadata": {"annotations": {"example.com/look": "now"}}}
+            await self._stage.cluster.patch_pair(self.namespace, self._name, annotation)
+            await self._until_azure(
+                lambda found: _named(found, "loadBalancingRules", victim["name"]) is not None
+            )
+            await self._until_ready()
+
+    async def _change(self) -> None:
+        self._title("kubectl patch lmp web: healthCheck.intervalSeconds 5 -> 10")
+        async with self._watching("change carried out"):
+            patch = {"spec": {"healthCheck": {"intervalSeconds": 10}}}
+            await self._stage.cluster.patch_pair(self.namespace, self._name, patch)
+            await self._until_azure(
+                lambda found: (
+                    {probe["properties"]["intervalInSeconds"] for probe in found["properties"]["probes"]}
+                    == {10}
+                )
+            )
+            await self._until_ready()
+
+    async def _delete(self) -> None:
+        self._title("kubectl delete lmp web")
+        async with self._watching("deleted"):
+            await self._stage.cluster.delete_pair(self.namespace, self._name)
+            await self._stage.cluster.until(self.namespace, self._name, lambda pair: pair is None)
+        left = await self._stage.emulator.arm.get(self._balancer)
+        if left is not None:
+            raise AssertionError(f"{self._balancer} is still there")
+        group = await self._read(self._security_group)
+        names = [rule["name"] for rule in group["properties"]["securityRules"]]
+        if names != ["corp-monitoring"]:
+            raise AssertionError(
+                f"in {self._security_group} only corp-monitoring should be left, not {names}"
+            )
+        self._say(
+            "The balancer is gone; of the security rules only somebody else's is left: " + ", ".join(names)
+        )
+
+    async def _stay(self) -> None:
+        emulator = self._stage.emulator
+        self._title("KEEP=1: everything goes on running until Ctrl-C")
+        self._say(f"export KUBECONFIG={self._stage.kubeconfig}")
+        self._say(f"kubectl -n {self.namespace} get lmp -w")
+        self._say(f"curl --cacert {emulator.ca_file} {emulator.url}/_emulator/requests")
+        self._say("az, with AZURE_CORE_INSTANCE_DISCOVERY=false and:")
+        self._say(f"  export REQUESTS_CA_BUNDLE={emulator.ca_file} AZURE_CONFIG_DIR=$(mktemp -d)")
+        self._say(
+            f"  az cloud register -n Emulated --endpoint-resource-manager {emulator.url}"
+            " && az cloud set -n Emulated"
+        )
+        self._say(
+            f"  az login --service-principal -u {CREDENTIALS['clientID']} -p any"
+            f" --tenant {CREDENTIALS['tenantID']}"
+        )
+        self._say(f"  az network lb show -g {self._stage.site.group} -n {self._balancer.rpartition('/')[2]}")
+        await asyncio.Event().wait()
+
+    async def _until_ready(self) -> None:
+        await self._stage.cluster.until(self.namespace, self._name, is_ready)
+
+    async def _until_azure(self, holds: Any) -> None:
+        async with asyncio.timeout(60):
+            while not holds(await self._read(self._balancer)):  # noqa: ASYNC110 - Azure has no event for it
+                await asyncio.sleep(WATCH_SECONDS)
+
+    async def _read(self, resource: str) -> dict[str, Any]:
+        found = await self._stage.emulator.arm.get(resource)
+        if found is None:
+            raise AssertionError(f"{resource} does not exist")
+        return found
+
+    @contextlib.asynccontextmanager
+    async def _watching(self, what: str) -> AsyncIterator[None]:
+        began = time.monotonic()
+        watch = asyncio.ensure_future(self._watch())
+        try:
+            yield
+            await asyncio.sleep(2 * WATCH_SECONDS)  # so that the last transition is shown
+        finally:
+            watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watch
+        self._took[what] = time.monotonic() - began - 2 * WATCH_SECONDS
+        self._say(f"[bold green]{what} after {self._took[what]:.1f} s[/]")
+
+    async def _watch(self) -> None:
+        while True:
+            await self._show_writes()
+            found = conditions(await self._stage.cluster.pair(self.namespace, self._name))
+            for kind in SHOWN:
+                item = found.get(kind)
+                if item is None or (kind != "Ready" and item["status"] == "False"):
+                    continue
+                now = (item["status"], item["reason"], item.get("message", ""))
+                if self._shown.get(kind) != now:
+                    self._shown[kind] = now
+                    self._say(f"[cyan]{kind}={now[0]}[/] {now[1]}: {_brief(now[2])}")
+            await asyncio.sleep(WATCH_SECONDS)
+
+    async def _show_writes(self) -> None:
+        writes = (await self._stage.emulator.requests())["writes"]
+        for write in writes[self._seen_writes :]:
+            resource = write["path"].partition("/providers/")[2].partition("?")[0]
+            by_us = "" if write.get("ifMatch") is None else " If-Match"
+            self._say(f"[yellow]Azure <- {write['method']} {resource}{by_us}[/]")
+        self._seen_writes = len(writes)
+
+    async def _show_azure(self) -> None:
+        units = self._manifest["spec"]
+        interfaces = [
+            await self._read(self._stage.site.id("Microsoft.Network/networkInterfaces", nic["resource"]))
+            for role in ("master", "slave")
+            for nic in units[role]["networkInterfaces"]
+        ]
+        balancer, group = await self._read(self._balancer), await self._read(self._security_group)
+        for table in balancer_tables(balancer, group, interfaces):
+            self._console.print(table)
+
+    def _title(self, text: str) -> None:
+        self._console.print()
+        self._console.rule(f"[bold]{text}", align="left")
+
+    def _say(self, text: str) -> None:
+        self._console.print(f"{time.monotonic() - self._began:6.1f}  {text}", soft_wrap=True)
+
+
+def _brief(message: str) -> str:
+    message = message.replace(SUBSCRIPTION_PREFIX, "")
+    return message if len(message) <= MESSAGE_CHARACTERS else f"{message[:MESSAGE_CHARACTERS]}..."
+
+
+def _named(body: dict[str, Any], collection: str, name: str) -> dict[str, Any] | None:
+    return next((item for item in body["properties"][collection] if item["name"] == name), None)
