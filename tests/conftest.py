@@ -1,14 +1,21 @@
 """Fixtures for every level of tests; what they are made of is in tests/support."""
 
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
+from hypothesis import settings
 from tests.support.controlplane import empty_namespace, shared_control_plane
 from tests.support.emulator import emulator, emulator_latency
 
 from controlplane.server import ControlPlane
 
 __all__ = ["emulator", "emulator_latency"]  # fixtures for all levels
+
+# No deadline per example: on a busy machine it fails tests that are right. `long` is for a night.
+settings.register_profile("short", deadline=None, print_blob=True)
+settings.register_profile("long", deadline=None, print_blob=True, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
 
 CONTROL_PLANE_FIXTURES = {"control_plane", "start_control_plane"}
 

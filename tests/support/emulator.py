@@ -1,4 +1,6 @@
-"""An Azure emulator as a process of its own, for tests: real TLS on a free port, and the guide's network in it.
+"""An Azure emulator as a process of its own, for tests: real TLS on a free port.
+
+Also builds the guide's network in it.
 
 `running_emulator()` starts one and yields an `Emulator`; the fixtures `emulator` and `emulator_latency` wrap
 it. The process dies with the test process, also when that is killed.
@@ -86,12 +88,13 @@ class Emulator:
         ]  # fmt: skip
         log = self.state_dir / "log.txt"
         with log.open("a") as errors:
-            self._process = subprocess.Popen(
+            # In this very thread, which the death signal follows.
+            self._process = subprocess.Popen(  # noqa: ASYNC220
                 command,
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - one system call
                 env={**os.environ, "PYTHONPATH": _python_path(), **self.environment},
             )
         output = self._process.stdout
@@ -131,7 +134,6 @@ class Emulator:
         await self.start(port)
 
     # -- requests
-    # ----------------------------------------------------------------------------------------------------
 
     async def send(
         self,
@@ -193,7 +195,6 @@ class Emulator:
                 await asyncio.sleep(0.05)
 
     # -- admin API
-    # ---------------------------------------------------------------------------------------------------
 
     async def add_fault(self, **fault: Any) -> Any:
         answer = await self.send("POST", "/_emulator/faults", fault)
@@ -224,7 +225,6 @@ class Emulator:
         assert answer.status == 204, answer.body
 
     # -- the Azure SDK
-    # -----------------------------------------------------------------------------------------------
 
     def azure_client_kwargs(self) -> dict[str, Any]:
         """Keyword arguments of an Azure management client."""
@@ -245,62 +245,6 @@ class Emulator:
         }
 
     # -- ids
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    #
-    # ---------------------------------------------------------------------------------------------------------
 
     def group(self, name: str) -> str:
         return f"/subscriptions/{self.subscription}/resourceGroups/{name}"
@@ -349,9 +293,9 @@ async def emulator(emulator_latency: float) -> AsyncIterator[Emulator]:
 async def seed_guide_network(emulator: Emulator, location: str = "westeurope") -> None:
     """Make what the guide expects to be there, by plain requests.
 
-    Group `net` with the network `app` (10.0.0.0/16; subnet `lb` 10.0.2.0/24, subnet `lm` 10.0.1.0/24 with the NAT gateway
-    `lm-nat`); group `edge` with the security group `lm-nsg`, the availability set `lm-set`, the interfaces `lm-0-nic` and
-    `lm-1-nic` (10.0.1.4 and 10.0.1.5) and the machines `lm-0` and `lm-1`.
+    Group `net`: network `app` (10.0.0.0/16) with the subnets `lb` 10.0.2.0/24 and `lm` 10.0.1.0/24, the
+    latter with the NAT gateway `lm-nat`. Group `edge`: security group `lm-nsg`, availability set `lm-set`,
+    interfaces `lm-0-nic` and `lm-1-nic` (10.0.1.4 and 10.0.1.5), machines `lm-0` and `lm-1`.
     """
     here = {"location": location}
     for group in ("net", "edge"):

@@ -22,6 +22,8 @@ from loadmaster_ha.emulator.network.rule_health import ANSWERS, PROBE_FACT
 from loadmaster_ha.emulator.registry import find_type, type_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from loadmaster_ha.emulator.cloud import Cloud
     from loadmaster_ha.emulator.faults import Faults
     from loadmaster_ha.emulator.request_log import RequestLog
@@ -42,45 +44,41 @@ class Admin:
     def answer(self, method: str, path: str, body: Any) -> Reply:
         """Answer one request; errors are `{"error": text}` for people."""
         what, _, rest = path.removeprefix(PREFIX).partition("/")
-        match method, what:
-            case "GET", "health":
-                return Reply(200, {"status": "ok"})
-            case _, "faults":
-                return self._answer_faults(method, rest, body)
-            case "GET", "requests":
-                return Reply(200, self._log.view())
-            case "DELETE", "requests":
-                self._log.reset()
-                return Reply(204)
-            case "PUT", "resources":
-                return self._seed(rest, body)
-            case "GET", "probes":
-                return Reply(
-                    200, {key: value["answer"] for key, value in self._cloud.store.facts(PROBE_FACT).items()}
-                )
-            case "PUT", "probes":
-                return self._probes(body)
-            case "GET", "throttle":
-                return Reply(200, {"factor": self._throttle.factor})
-            case "PUT", "throttle":
-                return self._set_throttle(body)
-            case _:
-                return _problem(404, f"no {method} {path} here; see the emulator guide for the admin API")
+        handlers: dict[tuple[str, str], Callable[[], Reply]] = {
+            ("GET", "health"): lambda: Reply(200, {"status": "ok"}),
+            ("GET", "faults"): lambda: Reply(200, {"faults": self._faults.list()}),
+            ("POST", "faults"): lambda: self._add_fault(body),
+            ("DELETE", "faults"): lambda: self._clear_faults(rest),
+            ("GET", "requests"): lambda: Reply(200, self._log.view()),
+            ("DELETE", "requests"): self._reset_requests,
+            ("PUT", "resources"): lambda: self._seed(rest, body),
+            ("GET", "probes"): lambda: Reply(200, self._probe_answers()),
+            ("PUT", "probes"): lambda: self._set_probes(body),
+            ("GET", "throttle"): lambda: Reply(200, {"factor": self._throttle.factor}),
+            ("PUT", "throttle"): lambda: self._set_throttle(body),
+        }
+        handler = handlers.get((method, what))
+        return handler() if handler else _problem(404, f"no {method} {path} here; see the emulator guide")
 
-    def _answer_faults(self, method: str, rest: str, body: Any) -> Reply:
-        match method:
-            case "GET":
-                return Reply(200, {"faults": self._faults.list()})
-            case "POST":
-                try:
-                    return Reply(201, self._faults.add(body).view())
-                except FaultError as error:
-                    return _problem(400, str(error))
-            case "DELETE" if not rest or rest.isdigit():
-                self._faults.clear(int(rest) if rest else None)
-                return Reply(204)
-            case _:
-                return _problem(405, f"{method} is not offered for faults")
+    def _add_fault(self, body: Any) -> Reply:
+        try:
+            return Reply(201, self._faults.add(body).view())
+        except FaultError as error:
+            return _problem(400, str(error))
+
+    def _clear_faults(self, rest: str) -> Reply:
+        if rest and not rest.isdigit():
+            return _problem(400, f"{rest!r} is not the id of a fault")
+        self._faults.clear(int(rest) if rest else None)
+        return Reply(204)
+
+    def _reset_requests(self) -> Reply:
+        self._log.reset()
+        return Reply(204)
+
+    def _probe_answers(self) -> dict[str, Any]:
+        facts = self._cloud.store.facts(PROBE_FACT)
+        return {target: value["answer"] for target, value in facts.items()}
 
     def _seed(self, rest: str, body: Any) -> Reply:
         target = parse_id(rest)
@@ -94,7 +92,7 @@ class Admin:
         resource = plant(self._cloud, kind, target, body)
         return Reply(200, type_of(resource).view(self._cloud, resource))
 
-    def _probes(self, body: Any) -> Reply:
+    def _set_probes(self, body: Any) -> Reply:
         if not isinstance(body, dict):
             return _problem(400, "the body must map ipConfiguration ids to answers")
         for target, answer in body.items():

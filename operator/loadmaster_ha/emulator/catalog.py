@@ -57,9 +57,14 @@ def subscription(known: str) -> Reply:
 def locations(call: Call, known: str) -> Reply:
     """Answer the regions."""
     found = [
-        {"id": f"/subscriptions/{known}/locations/{name}", "name": name, "displayName": shown, "regionalDisplayName": shown}
+        {
+            "id": f"/subscriptions/{known}/locations/{name}",
+            "name": name,
+            "displayName": shown,
+            "regionalDisplayName": shown,
+        }
         for name, shown in _LOCATIONS.items()
-    ]  # fmt: skip
+    ]
     return answers.page(call, found)
 
 
@@ -87,7 +92,9 @@ def resources(call: Call, known: str, group: str | None = None) -> Reply:
 
 
 def parse_filter(text: str) -> list[list[tuple[str, str, str]]]:
-    """Read a `$filter` into alternatives (`or`) of conditions (`and`): `(field, operator, value)` in lower case.
+    """Read a `$filter` into alternatives (`or`) of conditions (`and`).
+
+    A condition is `(field, operator, value)` in lower case.
 
     Raises:
         ArmError: 400 `InvalidFilterInQueryString` for what is not understood; nothing is ignored silently.
@@ -98,14 +105,13 @@ def parse_filter(text: str) -> list[list[tuple[str, str, str]]]:
 
 
 def _split(text: str, word: str) -> list[str]:
-    """Split at a word outside of quotes."""
+    """Split at a word outside of quotes; parentheses around a part are taken off."""
     pieces = re.split(rf"\s+{word}\s+(?=(?:[^']*'[^']*')*[^']*$)", text, flags=re.IGNORECASE)
-    return [
-        piece.strip().removeprefix("(").removesuffix(")")
-        if word == "or" and piece.count("(") == piece.count(")") and piece.strip().startswith("(")
-        else piece
-        for piece in pieces
-    ]
+    return [_bare(piece.strip()) for piece in pieces]
+
+
+def _bare(text: str) -> str:
+    return text[1:-1].strip() if text.startswith("(") and text.endswith(")") else text
 
 
 def _term(text: str) -> tuple[str, str, str]:
@@ -172,7 +178,11 @@ def _provider(known: str, namespace: str) -> JsonObject:
         "registrationPolicy": "RegistrationRequired",
         "registrationState": "Registered",
         "resourceTypes": [
-            {"resourceType": name, "locations": list(_LOCATIONS.values()), "apiVersions": list(SUPPORTED[namespace.lower()])}
+            {
+                "resourceType": name,
+                "locations": list(_LOCATIONS.values()),
+                "apiVersions": list(SUPPORTED[namespace.lower()]),
+            }
             for name in types
         ],
-    }  # fmt: skip
+    }

@@ -33,7 +33,10 @@ class Reply:
 
 @dataclass(slots=True)
 class Call:
-    """One ARM request after authentication. Header names are lower-case; `base_url` has no slash at its end."""
+    """One ARM request after authentication.
+
+    Header names are lower-case; `base_url` has no slash at its end.
+    """
 
     cloud: Cloud
     method: str

@@ -1,7 +1,7 @@
 """Ended operations taking effect: a resource's state and etag, removals, whole groups, deployments.
 
-`operations` calls `finish` when an operation is due; the operations themselves are started in `lifecycle`, `groups`,
-`deployments` and the modules of the types with actions.
+`operations` calls `finish` when an operation is due; the operations themselves are started in `lifecycle`,
+`groups`, `deployments` and the modules of the types with actions.
 """
 
 from __future__ import annotations

@@ -7,10 +7,12 @@ errors stand beside the rules in the modules of the resource types and use `bad_
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from loadmaster_ha.emulator.json_types import JsonObject
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from loadmaster_ha.emulator.json_types import JsonObject
 
 
 class ArmError(Exception):
@@ -197,37 +199,25 @@ def locked(operation: str, operation_id: str, resource_id: str, seconds: int) ->
 
     There is no Retry-After; the text names the wait.
     """
-    return ArmError(
-        429,
-        "RetryableError",
-        "A retryable error occurred.",
-        details=[
-            (
-                "RetryableErrorDueToAnotherOperation",
-                f"Operation {operation} ({operation_id}) is updating resource {resource_id}. "
-                f"The call can be retried in {seconds} seconds.",
-            )
-        ],
+    return _retryable(
+        "RetryableErrorDueToAnotherOperation",
+        f"Operation {operation} ({operation_id}) is updating resource {resource_id}. "
+        f"The call can be retried in {seconds} seconds.",
     )
 
 
 def not_provisioned(target: str, source: str, state: str, operation: str) -> ArmError:
     """429: a resource that the written one uses is being changed, or its last change failed."""
-    return ArmError(
-        429,
-        "RetryableError",
-        "A retryable error occurred.",
-        details=[
-            (
-                "ReferencedResourceNotProvisioned",
-                f"Cannot proceed with operation because resource {target} used by resource {source} is not "
-                "in Succeeded "
-                f"state. Resource is in {state} state and the last operation that updated/is updating the "
-                "resource "
-                f"is {operation}.",
-            )
-        ],
+    return _retryable(
+        "ReferencedResourceNotProvisioned",
+        f"Cannot proceed with operation because resource {target} used by resource {source} is not in "
+        f"Succeeded state. Resource is in {state} state and the last operation that updated/is updating the "
+        f"resource is {operation}.",
     )
+
+
+def _retryable(code: str, message: str) -> ArmError:
+    return ArmError(429, "RetryableError", "A retryable error occurred.", details=[(code, message)])
 
 
 def operation_in_progress(status_url: str) -> ArmError:

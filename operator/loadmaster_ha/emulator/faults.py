@@ -12,15 +12,45 @@ from typing import Any, Literal
 
 from loadmaster_ha.emulator.operations import Verdict
 
-_FIELDS = frozenset({
-    "verb", "path", "nth", "count", "status", "code", "message", "retryAfter", "delay", "drop", "operation",
-    "operationLatency", "staleRead", "clientId", "clientSecret", "body", "headers",
-})  # fmt: skip
+_FIELDS = frozenset(
+    {
+        "verb",
+        "path",
+        "nth",
+        "count",
+        "status",
+        "code",
+        "message",
+        "retryAfter",
+        "delay",
+        "drop",
+        "operation",
+        "operationLatency",
+        "staleRead",
+        "clientId",
+        "clientSecret",
+        "body",
+        "headers",
+    }
+)
 _SHAPES: dict[str, type | tuple[type, ...]] = {
-    "verb": str, "path": str, "nth": int, "count": int, "status": int, "code": str, "message": str, "retryAfter": int,
-    "delay": (int, float), "drop": str, "operation": str, "operationLatency": (int, float), "staleRead": bool,
-    "clientId": str, "clientSecret": str, "headers": dict,
-}  # fmt: skip
+    "verb": str,
+    "path": str,
+    "nth": int,
+    "count": int,
+    "status": int,
+    "code": str,
+    "message": str,
+    "retryAfter": int,
+    "delay": (int, float),
+    "drop": str,
+    "operation": str,
+    "operationLatency": (int, float),
+    "staleRead": bool,
+    "clientId": str,
+    "clientSecret": str,
+    "headers": dict,
+}
 
 
 class FaultError(ValueError):
@@ -110,10 +140,17 @@ class Fault:
             "count": self.count,
         }
         optional = {
-            "status": self.status, "code": self.code or None, "message": self.message or None, "retryAfter": self.retry_after,
-            "delay": self.delay or None, "drop": self.drop, "operation": self.operation,
-            "operationLatency": self.operation_latency, "staleRead": self.stale_read or None, "clientId": self.client_id,
-        }  # fmt: skip
+            "status": self.status,
+            "code": self.code or None,
+            "message": self.message or None,
+            "retryAfter": self.retry_after,
+            "delay": self.delay or None,
+            "drop": self.drop,
+            "operation": self.operation,
+            "operationLatency": self.operation_latency,
+            "staleRead": self.stale_read or None,
+            "clientId": self.client_id,
+        }
         shown |= {key: value for key, value in optional.items() if value is not None}
         return shown | {"matched": self.matched, "hits": self.hits}
 
@@ -142,8 +179,13 @@ class Faults:
             ):
                 raise FaultError(f"{key}: {body[key]!r} has the wrong type")
         _check_values(body)
-        names = {"retryAfter": "retry_after", "staleRead": "stale_read", "clientId": "client_id",
-                 "clientSecret": "client_secret", "operationLatency": "operation_latency"}  # fmt: skip
+        names = {
+            "retryAfter": "retry_after",
+            "staleRead": "stale_read",
+            "clientId": "client_id",
+            "clientSecret": "client_secret",
+            "operationLatency": "operation_latency",
+        }
         arguments: dict[str, Any] = {names.get(str(key), str(key)): value for key, value in body.items()}
         fault = Fault(self._next, **arguments)
         self._next += 1

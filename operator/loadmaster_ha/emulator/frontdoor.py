@@ -26,8 +26,8 @@ from loadmaster_ha.emulator.throttle import Throttle
 
 if TYPE_CHECKING:
     from loadmaster_ha.emulator.cloud import Cloud
-    from loadmaster_ha.emulator.traffic_log import TrafficLog
     from loadmaster_ha.emulator.json_types import JsonObject
+    from loadmaster_ha.emulator.traffic_log import TrafficLog
 
 _LOG = logging.getLogger(__name__)
 _EVERYWHERE = {
@@ -130,7 +130,7 @@ class Frontdoor:
             reply = routing.route(call)
         except ArmError as error:
             reply = Reply(error.status, error.body(), error.headers)
-        except Exception:  # a bug must show as a 500, not as a dropped connection
+        except Exception:  # noqa: BLE001 - a bug must show as a 500, not as a dropped connection
             _LOG.exception("the emulator failed on %s %s", request.method, request.path)
             reply = Reply(
                 500,

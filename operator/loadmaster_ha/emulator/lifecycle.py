@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 
 # -- reading
-# ---------------------------------------------------------------------------------------------------------
 
 
 def read(call: Call, kind: ResourceType, target: ArmId) -> JsonObject:
@@ -78,7 +77,6 @@ def child_body(parent: JsonObject, child: ChildType, target: ArmId) -> JsonObjec
 
 
 # -- writing
-# ---------------------------------------------------------------------------------------------------------
 
 
 def put(call: Call, kind: ResourceType, target: ArmId) -> Reply:
@@ -232,7 +230,6 @@ def remove(cloud: Cloud, resource: Resource) -> None:
 
 
 # -- parts
-# -----------------------------------------------------------------------------------------------------------
 
 
 def _commit(

@@ -80,6 +80,16 @@ def route(call: Call) -> Reply:
 
 
 def _in_subscription(call: Call, parts: list[str], lower: list[str]) -> Reply:
+    reply = _of_arm(call, parts, lower) or _of_providers(call, parts, lower)
+    if reply is None:
+        raise ArmError(
+            404, "NotFound", f"No HTTP resource was found that matches the request URI '{call.path}'."
+        )
+    return reply
+
+
+def _of_arm(call: Call, parts: list[str], lower: list[str]) -> Reply | None:  # noqa: PLR0911 - a table of paths
+    """Answer for what ARM itself keeps in a subscription; `None` when the path is about something else."""
     known = parts[1]
     match lower[2:]:
         case []:
@@ -96,6 +106,14 @@ def _in_subscription(call: Call, parts: list[str], lower: list[str]) -> Reply:
             return _own(call, "resources", lambda: catalog.resources(call, known, parts[3]))
         case ["operationresults", _]:
             return _group_deletion(call, parts[3])
+        case _:
+            return None
+
+
+def _of_providers(call: Call, parts: list[str], lower: list[str]) -> Reply | None:  # noqa: PLR0911 - a table of paths
+    """Answer for resource providers and their resources; `None` when the path is about neither."""
+    known = parts[1]
+    match lower[2:]:
         case ["providers"]:
             return _own(call, "providers", lambda: catalog.providers(call, known))
         case ["providers", _]:
@@ -109,9 +127,7 @@ def _in_subscription(call: Call, parts: list[str], lower: list[str]) -> Reply:
         case ["resourcegroups", _, "providers", *rest] if rest:
             return _in_group(call, known, parts[3], parts[5:])
         case _:
-            raise ArmError(
-                404, "NotFound", f"No HTTP resource was found that matches the request URI '{call.path}'."
-            )
+            return None
 
 
 def _own(call: Call, kind: str, answer: Callable[[], Reply], *, any_method: bool = False) -> Reply:
@@ -208,13 +224,10 @@ def _expand(call: Call, target: ArmId, reply: Reply) -> None:
 def _beneath(call: Call, kind: ResourceType, target: ArmId, rest: list[str]) -> Reply:
     """Answer for children, collections of children, and actions."""
     child = kind.children.get(rest[0].lower())
-    if child is None and len(rest) == 1:
-        if rest[0].lower() in _READING_ACTIONS and call.method == "GET":
-            return lifecycle.action(call, kind, target, rest[0])
-        if call.method != "POST":
-            raise invalid_resource_type(f"{kind.name}/{rest[0]}", kind.namespace, call.version)
-        return lifecycle.action(call, kind, target, rest[0])
     if child is None:
+        reading = call.method == "GET" and rest[0].lower() in _READING_ACTIONS
+        if len(rest) == 1 and (call.method == "POST" or reading):
+            return lifecycle.action(call, kind, target, rest[0])
         raise invalid_resource_type(f"{kind.name}/{rest[0]}", kind.namespace, call.version)
     if len(rest) == 1:
         return _child_list(call, kind, child, target)
@@ -223,7 +236,10 @@ def _beneath(call: Call, kind: ResourceType, target: ArmId, rest: list[str]) -> 
         return lifecycle.action(call, kind, target, rest[2])
     if len(rest) > 2:
         raise invalid_resource_type("/".join((kind.name, *rest[::2])), kind.namespace, call.version)
-    own = target.child(child.name, rest[1])
+    return _child(call, kind, child, target.child(child.name, rest[1]))
+
+
+def _child(call: Call, kind: ResourceType, child: ChildType, own: ArmId) -> Reply:
     match call.method:
         case "GET":
             return lifecycle.get_child(call, kind, child, own)

@@ -142,7 +142,6 @@ class Store:
         self._load()
 
     # -- resources
-    # ---------------------------------------------------------------------------------------------------
 
     def get(self, resource_id: str | ArmId) -> Resource | None:
         """Return a top-level resource."""
@@ -186,7 +185,6 @@ class Store:
         return (item for item in list(self._resources.values()) if item.id.subscription.lower() == wanted)
 
     # -- links
-    # -------------------------------------------------------------------------------------------------------
 
     def referrers(self, target: str | ArmId, *kinds: str) -> list[Reference]:
         """Return who refers to `target`, optionally only as one of `kinds`, in order of joining."""
@@ -202,7 +200,6 @@ class Store:
         return self._addresses.get(key_of(subnet), {})
 
     # -- groups and facts
-    # --------------------------------------------------------------------------------------------
 
     def group(self, subscription: str, name: str) -> Group | None:
         """Return a resource group."""
@@ -242,7 +239,6 @@ class Store:
             self._pending[kind, key] = None
 
     # -- persistence
-    # -------------------------------------------------------------------------------------------------
 
     def flush(self) -> None:
         """Commit everything that changed since the last call, in one transaction."""

@@ -46,9 +46,10 @@ class VirtualMachines(ResourceType):
         interfaces = objects(profile.get("networkInterfaces"))
         if not interfaces:
             raise ArmError(
-                400, "InvalidParameter", "Required parameter 'networkProfile.networkInterfaces' is missing "
-                                         "(null).",
-            )  # fmt: skip
+                400,
+                "InvalidParameter",
+                "Required parameter 'networkProfile.networkInterfaces' is missing (null).",
+            )
         for item in interfaces:
             _check_interface(draft, reference_id(item) or "")
         _check_placement(draft, document)
@@ -91,14 +92,15 @@ class VirtualMachines(ResourceType):
 def instance_view(resource: Resource) -> JsonObject:
     """Return the machine's instance view: provisioning and power."""
     power = str(resource.hidden.get("power", "running"))
+    shown = _POWER_TEXT.get(power, f"VM {power}")
     state = resource.state.lower()
     return {
         "computerName": obj(resource.properties.get("osProfile")).get("computerName", resource.id.name),
         "statuses": [
             {"code": f"ProvisioningState/{state}", "level": "Info", "displayStatus": f"Provisioning {state}"},
-            {"code": f"PowerState/{power}", "level": "Info", "displayStatus": _POWER_TEXT.get(power, f"VM {power}")},
+            {"code": f"PowerState/{power}", "level": "Info", "displayStatus": shown},
         ],
-    }  # fmt: skip
+    }
 
 
 def _instance_view(call: Call, resource: Resource) -> Reply:

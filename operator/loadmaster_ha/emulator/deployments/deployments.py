@@ -27,8 +27,8 @@ from loadmaster_ha.emulator.registry import find_type
 from loadmaster_ha.emulator.settings import TENANT
 
 if TYPE_CHECKING:
-    from loadmaster_ha.emulator.deployments.templates import Reader
     from loadmaster_ha.emulator.cloud import Cloud
+    from loadmaster_ha.emulator.deployments.templates import Reader
     from loadmaster_ha.emulator.operations import Operation
 
 _FACT = "deployment"
@@ -67,7 +67,10 @@ def answer(call: Call, subscription: str, group_name: str, rest: list[str]) -> R
 
 
 def advance(cloud: Cloud, operation: Operation) -> float | None:
-    """Carry a deployment on. Returns when to come again (seconds since the epoch); `None` when it has ended."""
+    """Carry a deployment on.
+
+    Returns when to come again (seconds since the epoch); `None` when it has ended.
+    """
     record = cloud.store.fact(_FACT, operation.resource)
     if record is None:
         operation.status, operation.outcome = "Canceled", "Canceled"
@@ -310,7 +313,8 @@ def _existing(call: Call, deployment_id: str, name: str) -> Reply:
 
 
 def _id(scope: Scope, name: str) -> str:
-    return f"/subscriptions/{scope.subscription}/resourceGroups/{scope.group}/providers/Microsoft.Resources/deployments/{name}"
+    group = f"/subscriptions/{scope.subscription}/resourceGroups/{scope.group}"
+    return f"{group}/providers/Microsoft.Resources/deployments/{name}"
 
 
 def _view(record: JsonObject) -> JsonObject:

@@ -62,7 +62,7 @@ class Template:
         self.steps = [self._step(item) for item in wanted]
 
     def body(self, step: Step, read: Reader) -> JsonObject:
-        """Return a step's body with all expressions evaluated; `read` supplies what `reference()` asks for."""
+        """Return a step's body, evaluated; `read` supplies what `reference()` asks for."""
         found = evaluate(step.body, self._functions(read))
         return dict(found)
 
@@ -154,14 +154,22 @@ class Template:
                 return Pending()
             return body if full.lower() == "full" else body.get("properties")
 
+        def variable(name: str) -> Any:
+            return evaluate(_get(self._variables, name, "variable"), self._functions(read, pending=pending))
+
+        subscription = {
+            "id": f"/subscriptions/{scope.subscription}",
+            "subscriptionId": scope.subscription,
+            "tenantId": scope.tenant,
+        }
         return {
             "parameters": lambda name: _get(self.parameters, name, "parameter"),
-            "variables": lambda name: evaluate(_get(self._variables, name, "variable"), self._functions(read, pending=pending)),
+            "variables": variable,
             "resourceid": self._resource_id,
             "reference": reference,
             "resourcegroup": lambda: {"id": group_id, "name": scope.group, "location": scope.location},
-            "subscription": lambda: {"id": f"/subscriptions/{scope.subscription}", "subscriptionId": scope.subscription, "tenantId": scope.tenant},
-        }  # fmt: skip
+            "subscription": lambda: subscription,
+        }
 
     def _named(self, what: str) -> ArmId:
         parsed = parse_id(what) if what.startswith("/") else None
@@ -173,7 +181,7 @@ class Template:
         raise TemplateError(f"The resource '{what}' that reference() names is not defined in the template.")
 
     def _resource_id(self, *arguments: str) -> str:
-        """`resourceId([subscription], [group], type, name, ...)`; the type is the first argument with a slash."""
+        """`resourceId([subscription], [group], type, name, ...)`; the type is the first with a slash."""
         at = next((index for index, text in enumerate(arguments) if "/" in str(text)), None)
         if at is None or at > 2:
             raise TemplateError("resourceId() has no resource type among its first arguments")

@@ -40,11 +40,28 @@ _SHAPE = ItemShape(
     reference_lists=(membership.POOLS, membership.NAT_RULES),
 )
 _ITEM_ORDER = (
-    "provisioningState", "privateIPAddress", "privateIPAllocationMethod", "publicIPAddress", "subnet", "primary",
-    "privateIPAddressVersion", membership.POOLS, membership.NAT_RULES,
-)  # fmt: skip
-_READ_ONLY = ("virtualMachine", "macAddress", "primary", "hostedWorkloads", "tapConfigurations", "vnetEncryptionSupported",
-              "defaultOutboundConnectivityEnabled", "dscpConfiguration", "privateEndpoint", "privateLinkService")  # fmt: skip
+    "provisioningState",
+    "privateIPAddress",
+    "privateIPAllocationMethod",
+    "publicIPAddress",
+    "subnet",
+    "primary",
+    "privateIPAddressVersion",
+    membership.POOLS,
+    membership.NAT_RULES,
+)
+_READ_ONLY = (
+    "virtualMachine",
+    "macAddress",
+    "primary",
+    "hostedWorkloads",
+    "tapConfigurations",
+    "vnetEncryptionSupported",
+    "defaultOutboundConnectivityEnabled",
+    "dscpConfiguration",
+    "privateEndpoint",
+    "privateLinkService",
+)
 _DEFAULTS = {
     "enableAcceleratedNetworking": False,
     "vnetEncryptionSupported": False,
@@ -69,6 +86,7 @@ class NetworkInterfaces(ResourceType):
     children: ClassVar[Mapping[str, ChildType]] = {"ipconfigurations": _IP_CONFIGURATION}
     answers_succeeded = True
     quiet_when_done = True
+    delete_status = 200  # recorded, with both operation headers
     delete_status = 200  # recorded, with the headers of an operation all the same
 
     def normalise(self, draft: Draft) -> JsonObject:

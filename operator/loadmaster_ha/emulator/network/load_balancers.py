@@ -41,7 +41,13 @@ SHAPES = {
         defaults={"privateIPAllocationMethod": "Dynamic"},
     ),
     "backendAddressPools": ItemShape(
-        read_only=("backendIPConfigurations", "loadBalancingRules", "outboundRule", "outboundRules", "inboundNatRules"),
+        read_only=(
+            "backendIPConfigurations",
+            "loadBalancingRules",
+            "outboundRule",
+            "outboundRules",
+            "inboundNatRules",
+        ),
         references=("virtualNetwork",),
     ),
     "loadBalancingRules": ItemShape(
@@ -62,7 +68,12 @@ SHAPES = {
     "inboundNatRules": ItemShape(
         read_only=("backendIPConfiguration",),
         references=("frontendIPConfiguration", "backendAddressPool"),
-        defaults={"enableFloatingIP": False, "idleTimeoutInMinutes": 4, "protocol": "Tcp", "enableTcpReset": False},
+        defaults={
+            "enableFloatingIP": False,
+            "idleTimeoutInMinutes": 4,
+            "protocol": "Tcp",
+            "enableTcpReset": False,
+        },
     ),
     "outboundRules": ItemShape(
         references=("backendAddressPool",),
@@ -70,16 +81,20 @@ SHAPES = {
         defaults={"allocatedOutboundPorts": 0, "idleTimeoutInMinutes": 4, "enableTcpReset": False},
     ),
     "inboundNatPools": ItemShape(references=("frontendIPConfiguration",)),
-}  # fmt: skip
+}
 _CHILDREN = {
-    "frontendIPConfigurations": ChildType("frontendIPConfigurations", order=("name", "id", "etag", "type", "zones", "properties")),
-    "backendAddressPools": ChildType("backendAddressPools", writable=True, label="LoadBalancerBackendAddressPool"),
+    "frontendIPConfigurations": ChildType(
+        "frontendIPConfigurations", order=("name", "id", "etag", "type", "zones", "properties")
+    ),
+    "backendAddressPools": ChildType(
+        "backendAddressPools", writable=True, label="LoadBalancerBackendAddressPool"
+    ),
     "loadBalancingRules": ChildType("loadBalancingRules"),
     "probes": ChildType("probes"),
     "inboundNatRules": ChildType("inboundNatRules", writable=True, label="LoadBalancerInboundNatRule"),
     "outboundRules": ChildType("outboundRules"),
     "inboundNatPools": ChildType("inboundNatPools"),
-}  # fmt: skip
+}
 _OWN_BACK_REFERENCES = {
     "frontendIPConfigurations": (
         ("loadBalancingRules", "frontendIPConfiguration"),

@@ -17,9 +17,18 @@ if TYPE_CHECKING:
     from loadmaster_ha.emulator.store import Resource
 
 _ORDER = (
-    "provisioningState", "resourceGuid", "ipAddress", "publicIPAddressVersion", "publicIPAllocationMethod",
-    "idleTimeoutInMinutes", "dnsSettings", "ipTags", "ipConfiguration", "natGateway", "ddosSettings",
-)  # fmt: skip
+    "provisioningState",
+    "resourceGuid",
+    "ipAddress",
+    "publicIPAddressVersion",
+    "publicIPAllocationMethod",
+    "idleTimeoutInMinutes",
+    "dnsSettings",
+    "ipTags",
+    "ipConfiguration",
+    "natGateway",
+    "ddosSettings",
+)
 _POOLS = {
     "IPv4": ("203.0.113.0/24", "198.51.100.0/24", "192.0.2.0/24", "198.18.0.0/15"),
     "IPv6": ("2001:db8::/32",),

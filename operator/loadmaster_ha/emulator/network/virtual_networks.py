@@ -40,8 +40,12 @@ _SUBNET = ChildType(
 _PEERING = ChildType("virtualNetworkPeerings")
 _SHAPE = ItemShape(
     read_only=(
-        "ipConfigurations", "ipConfigurationProfiles", "privateEndpoints", "resourceNavigationLinks",
-        "serviceAssociationLinks", "purpose",
+        "ipConfigurations",
+        "ipConfigurationProfiles",
+        "privateEndpoints",
+        "resourceNavigationLinks",
+        "serviceAssociationLinks",
+        "purpose",
     ),
     references=("networkSecurityGroup", "natGateway", "routeTable"),
     defaults={
@@ -49,7 +53,7 @@ _SHAPE = ItemShape(
         "privateEndpointNetworkPolicies": "Disabled",
         "privateLinkServiceNetworkPolicies": "Enabled",
     },
-)  # fmt: skip
+)
 _SUBNET_REFERENCES = ("networkSecurityGroup", "natGateway", "routeTable")
 _PROPERTY_ORDER = ("addressPrefix", "addressPrefixes", *_SUBNET_REFERENCES, "ipConfigurations", "delegations")
 
