@@ -174,7 +174,7 @@ class LoadBalancers(ResourceType):
         properties = deep(obj(item.get("properties")))
         own_id = resource.id.child(collection, str(item["name"]))
         if collection == "backendAddressPools":
-            pool_addresses.show(cloud, own_id, item, properties)
+            pool_addresses.show(cloud, resource, own_id, item, properties)
         if collection == "inboundNatRules":
             users = cloud.store.referrers(own_id, "nat")
             if users:

@@ -16,6 +16,7 @@ from loadmaster_ha.emulator.json_types import JsonObject, named, obj, objects, o
 if TYPE_CHECKING:
     from loadmaster_ha.emulator.cloud import Cloud
     from loadmaster_ha.emulator.resource_type import Draft
+    from loadmaster_ha.emulator.store import Resource
 
 ADMIN_STATES = "$adminStates"
 """Key of a stored pool: admin state by comparable id of the member's ipConfiguration."""
@@ -28,28 +29,32 @@ def member_name(ip_configuration: str) -> str:
     return f"{parsed.group}_{parsed.names[0]}{parsed.name}" if parsed else ip_configuration
 
 
-def show(cloud: Cloud, pool: ArmId, item: JsonObject, properties: JsonObject) -> None:
+def show(cloud: Cloud, balancer: Resource, pool: ArmId, item: JsonObject, properties: JsonObject) -> None:
     """Fill in the members of a pool that is read, in place."""
     members = cloud.store.referrers(pool, "pool")
     states = obj(item.get(ADMIN_STATES))
-    shown = [
-        {
-            "name": member_name(member.source),
-            "id": f"{pool}/{_FIELD}/{member_name(member.source)}",
-            "properties": {
-                "networkInterfaceIPConfiguration": {"id": member.source},
-                **({"adminState": states[key_of(member.source)]} if key_of(member.source) in states else {}),
-            },
-        }
-        for member in members
-    ]
-    entries = objects(properties.pop(_FIELD, None))
-    front = {_FIELD: [*entries, *shown]}
+    entries = [(str(entry["name"]), obj(entry["properties"])) for entry in objects(properties.pop(_FIELD, None))]
+    for member in members:
+        state = states.get(key_of(member.source))
+        shown = {"networkInterfaceIPConfiguration": {"id": member.source}}
+        entries.append((member_name(member.source), shown | ({"adminState": state} if state else {})))
+    front = {_FIELD: [_address(balancer, pool, name, content) for name, content in entries]}
     if members:
         front["backendIPConfigurations"] = [{"id": member.source} for member in members]
     rest = dict(properties)
     properties.clear()
     properties.update(ordered(front | rest, (_FIELD, "backendIPConfigurations")))
+
+
+def _address(balancer: Resource, pool: ArmId, name: str, content: JsonObject) -> JsonObject:
+    """One entry as the service shows it; id, etag, type and state are in its answers, if not in its description."""
+    return {
+        "name": name,
+        "id": f"{pool}/{_FIELD}/{name}",
+        "etag": balancer.etag,
+        "properties": {"provisioningState": balancer.state, **content},
+        "type": f"{pool.namespace}/{'/'.join(pool.types)}/{_FIELD}",
+    }
 
 
 def take_in(draft: Draft, document: JsonObject) -> None:
@@ -83,6 +88,7 @@ def _sort_out(
     states: dict[str, str] = {}
     for entry in sent:
         name, properties = str(entry.get("name", "")), obj(entry.get("properties"))
+        properties.pop("provisioningState", None)
         named_member = reference_id(properties.get("networkInterfaceIPConfiguration"))
         member = named_member or members.get(name.lower())
         if member is None:
