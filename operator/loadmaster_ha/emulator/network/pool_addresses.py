@@ -33,7 +33,8 @@ def show(cloud: Cloud, balancer: Resource, pool: ArmId, item: JsonObject, proper
     """Fill in the members of a pool that is read, in place."""
     members = cloud.store.referrers(pool, "pool")
     states = obj(item.get(ADMIN_STATES))
-    entries = [(str(entry["name"]), obj(entry["properties"])) for entry in objects(properties.pop(_FIELD, None))]
+    stored = objects(properties.pop(_FIELD, None))
+    entries = [(str(entry["name"]), obj(entry["properties"])) for entry in stored]
     for member in members:
         state = states.get(key_of(member.source))
         shown = {"networkInterfaceIPConfiguration": {"id": member.source}}
@@ -47,7 +48,7 @@ def show(cloud: Cloud, balancer: Resource, pool: ArmId, item: JsonObject, proper
 
 
 def _address(balancer: Resource, pool: ArmId, name: str, content: JsonObject) -> JsonObject:
-    """One entry as the service shows it; id, etag, type and state are in its answers, if not in its description."""
+    """One entry as the service shows it: with an id, etag, type and state that its description lacks."""
     return {
         "name": name,
         "id": f"{pool}/{_FIELD}/{name}",
