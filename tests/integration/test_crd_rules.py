@@ -220,8 +220,7 @@ CASES = [
     Case(
         "dns-label-of-an-existing-address",
         "spec.loadBalancer.frontend.publicIPAddress.dnsLabel: Forbidden: dnsLabel is set only on an address "
-        "that "
-        "the operator creates",
+        "that the operator creates",
         base=public_pair(),
         accepted={
             f"{FRONTEND}.publicIPAddress.dnsLabel": "shop",
@@ -285,7 +284,7 @@ CASES = [
         "spec.services: Invalid value: service https: its port or backendPort is the check port",
         accepted={"spec.services": [service(port=8445)]},
         refused={"spec.services": [service("http", 80), service(port=8444, backendPort=443)]},
-        rule="a service cannot use the check port",
+        rule="its port or backendPort is the check port",
     ),
     Case(
         "service-to-the-check-port",
@@ -298,7 +297,7 @@ CASES = [
         "spec.services: Invalid value: service https: its port is a management port of the frontend",
         accepted={"spec.services": [service(port=8441, protocol="UDP")]},
         refused={"spec.services": [service(port=8441)]},
-        rule="a service cannot use a management port",
+        rule="its port is a management port",
     ),
     Case(
         "service-on-a-management-port-that-is-off",
@@ -309,8 +308,7 @@ CASES = [
     Case(
         "service-beside-kemp360",
         "spec.services: Invalid value: service https: with kemp360Central port 8443 and the units' "
-        "management port "
-        "are taken",
+        "management port are taken",
         accepted={"spec.services": [service(port=8443, backendPort=443)]},
         refused={"spec.services": [service(port=8443, backendPort=443)], f"{ACCESS}.kemp360Central": True},
         rule="with kemp360Central port 8443 and the units' management port are taken",
@@ -330,7 +328,7 @@ CASES = [
             f"{ACCESS}.webInterface.mode": "Disabled",
         },
         refused={"spec.services": [service(backendPort=8443)]},
-        rule="the units' management port is the target of NAT rules",
+        rule="its backendPort is the management port",
     ),
     Case(
         "service-to-another-management-port",
@@ -343,7 +341,7 @@ CASES = [
         "spec.services: Invalid value: service sftp: its backendPort is 22, the target of NAT rules",
         accepted={"spec.services": [service("sftp", 22)], f"{ACCESS}.ssh.mode": "Disabled"},
         refused={"spec.services": [service("sftp", 22)]},
-        rule="port 22 is the target of NAT rules",
+        rule="its backendPort is 22",
     ),
     Case(
         "service-to-the-synchronisation-port",
@@ -419,8 +417,7 @@ IMMUTABLE = [
     Case(
         "balancer-type",
         "spec.loadBalancer.type: Forbidden: loadBalancer.type cannot be changed from Internal to Public; "
-        "Azure cannot "
-        "convert a balancer",
+        "Azure cannot convert a balancer",
         refused={
             "spec.loadBalancer.type": "Public",
             FRONTEND: {"publicIPAddress": {"name": "web-ip"}},

@@ -31,6 +31,7 @@ from loadmaster_ha.resources.status import (
 from loadmaster_ha.resources.units import MAX_INTERFACES
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+CRDS = EXAMPLES.with_name("crds")
 ACCESS = "spec.loadBalancer.managementAccess"
 NOW = "2026-11-23T04:00:00Z"
 
@@ -395,3 +396,13 @@ def test_what_the_server_stores_is_parsed(pairs):
 
     whatever_the_schema_accepts()
     assert len(stored_specs) >= 5
+
+
+def test_kubectl_installs_the_file_and_finds_it_unchanged_afterwards(start_control_plane):
+    plane = start_control_plane()
+    command = [plane.programs / "kubectl", "--kubeconfig", plane.kubeconfig, "apply", "-f", CRDS]
+    said = [subprocess.run(command, check=True, capture_output=True, text=True).stdout for _ in range(2)]
+    assert said == [
+        f"customresourcedefinition.apiextensions.k8s.io/{crd.NAME} {done}\n"
+        for done in ("created", "unchanged")
+    ]

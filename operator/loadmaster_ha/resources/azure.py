@@ -33,11 +33,9 @@ class Azure(Model):
             ),
             Rule(
                 "!has(self.tags) || !self.tags.exists(name, ['loadmaster.dev-', 'microsoft', 'azure', "
-                "'windows']"
-                ".exists(prefix, name.lowerAscii().startsWith(prefix)))",
+                "'windows'].exists(prefix, name.lowerAscii().startsWith(prefix)))",
                 message="tags whose name begins with loadmaster.dev- are the operator's own, and Azure "
-                "reserves "
-                "microsoft, azure and windows; choose another name",
+                "reserves microsoft, azure and windows; choose another name",
                 field_path=".tags",
                 reason="FieldValueForbidden",
             ),

@@ -55,8 +55,7 @@ class PublicIPAddress(Model):
             Rule(
                 "!has(self.dnsLabel) || self.create",
                 message="dnsLabel is set only on an address that the operator creates; set create: true, or "
-                "set the "
-                "label on the existing address itself",
+                "set the label on the existing address itself",
                 field_path=".dnsLabel",
                 reason="FieldValueForbidden",
             )
@@ -85,8 +84,7 @@ class Frontend(Model):
                 "has(self.subnet) == has(oldSelf.subnet) && (!has(self.subnet) || self.subnet == "
                 "oldSelf.subnet)",
                 message="loadBalancer.frontend.subnet cannot be changed; create another LoadMasterPair with "
-                "a balancer "
-                "of another name for another subnet",
+                "a balancer of another name for another subnet",
                 field_path=".subnet",
                 reason="FieldValueForbidden",
             )
@@ -138,8 +136,7 @@ class ManagementAccess(Model):
             Rule(
                 "!self.kemp360Central || !has(self.webInterface) || self.webInterface.mode == 'Disabled'",
                 message="kemp360Central balances port 8443, and Azure allows no NAT rule to the same port "
-                "beside it; "
-                "leave webInterface out or set webInterface.mode: Disabled",
+                "beside it; leave webInterface out or set webInterface.mode: Disabled",
                 field_path=".webInterface",
                 reason="FieldValueForbidden",
             ),
@@ -206,8 +203,7 @@ class LoadBalancer(Model):
             Rule(
                 "self.type == 'Internal' || has(self.frontend.publicIPAddress)",
                 message="a Public balancer needs frontend.publicIPAddress (the name of an existing address, "
-                "or one "
-                "to create)",
+                "or one to create)",
                 field_path=".frontend.publicIPAddress",
                 reason="FieldValueRequired",
             ),

@@ -21,12 +21,14 @@ _NO_SUCH_INTERFACE: Final = (
 _TCP_SERVICES: Final = f"{cel.SERVICES}.filter(s, s.protocol == 'TCP')"
 
 
-def _no_tcp_service(clash: str, *, message: str, what: str) -> Rule:
+def _no_tcp_service(clash: str, complaint: str) -> Rule:
     """No TCP service `s` with `clash`; the message names the first one."""
     return Rule(
         f"!{_TCP_SERVICES}.exists(s, {clash})",
-        message=message,
-        message_expression=cel.text(f"service %s: {what}", f"{_TCP_SERVICES}.filter(s, {clash})[0].name"),
+        message=f"a service: {complaint}",
+        message_expression=cel.text(
+            f"service %s: {complaint}", f"{_TCP_SERVICES}.filter(s, {clash})[0].name"
+        ),
         field_path=".services",
     )
 
@@ -39,8 +41,8 @@ UNITS: Final = (
         field_path=".slave.networkInterfaces",
     ),
     Rule(
-        f"{_INTERFACE_IDS}.all(id, id.startsWith('/subscriptions/' + self.azure.subscriptionID.lowerAscii() "
-        f"+ '/'))",
+        f"{_INTERFACE_IDS}.all(id, "
+        "id.startsWith('/subscriptions/' + self.azure.subscriptionID.lowerAscii() + '/'))",
         message="the network interfaces must be in the subscription azure.subscriptionID",
         field_path=".master.networkInterfaces",
     ),
@@ -105,39 +107,26 @@ PORTS: Final = (
 SERVICES: Final = (
     _no_tcp_service(
         f"self.healthCheck.port in [s.port, {cel.BACKEND_PORT}]",
-        message="a service cannot use the check port (healthCheck.port), neither as port nor as backendPort",
-        what="its port or backendPort is the check port (healthCheck.port); choose another one",
+        "its port or backendPort is the check port (healthCheck.port); choose another one",
     ),
     _no_tcp_service(
         f"s.port in {cel.nat_ports(cel.ACCESS)}",
-        message="a service cannot use a management port of the frontend; choose another port in services or "
-        "in "
-        "loadBalancer.managementAccess",
-        what="its port is a management port of the frontend; choose another one here or in "
+        "its port is a management port of the frontend; choose another one here or in "
         "loadBalancer.managementAccess",
     ),
     _no_tcp_service(
         f"{cel.ACCESS}.kemp360Central && (s.port == 8443 || {cel.BACKEND_PORT} in {_MANAGEMENT_PORTS})",
-        message="with kemp360Central port 8443 and the units' management port are taken; choose another port "
-        "or "
-        "backendPort",
-        what="with kemp360Central port 8443 and the units' management port are taken; choose another port or "
+        "with kemp360Central port 8443 and the units' management port are taken; choose another port or "
         "backendPort",
     ),
     _no_tcp_service(
         f"{cel.web_is_translated(cel.ACCESS)} && {cel.BACKEND_PORT} in {_MANAGEMENT_PORTS}",
-        message="the units' management port is the target of NAT rules and cannot be a backendPort as well; "
-        "choose another "
-        "one, or set loadBalancer.managementAccess.webInterface.mode: Disabled",
-        what="its backendPort is the management port, the target of NAT rules; choose another one, or set "
+        "its backendPort is the management port, the target of NAT rules; choose another one, or set "
         "loadBalancer.managementAccess.webInterface.mode: Disabled",
     ),
     _no_tcp_service(
         f"{cel.ACCESS}.ssh.mode == 'NAT' && {cel.BACKEND_PORT} == 22",
-        message="port 22 is the target of NAT rules and cannot be a backendPort as well; choose another one, "
-        "or set "
-        "loadBalancer.managementAccess.ssh.mode: Disabled",
-        what="its backendPort is 22, the target of NAT rules; choose another one, or set "
+        "its backendPort is 22, the target of NAT rules; choose another one, or set "
         "loadBalancer.managementAccess.ssh.mode: Disabled",
     ),
     Rule(
@@ -153,8 +142,7 @@ SERVICES: Final = (
     Rule(
         cel.let(_TARGETS, "targets", cel.all_different("targets")),
         message="two services of the same interface and protocol cannot have the same backendPort (Azure's "
-        "rule for "
-        "one pool)",
+        "rule for one pool)",
         message_expression=cel.text(
             "backend port %s is used by more than one service; choose another backendPort",
             cel.let_value(_TARGETS, "targets", cel.first_repeated("targets")),
