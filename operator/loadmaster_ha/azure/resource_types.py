@@ -63,9 +63,7 @@ TYPES: Final = {
                 "Microsoft.Network/virtualNetworks/subnets/join/action",
             ),
         ),
-        ResourceType(
-            "Microsoft.Network/networkSecurityGroups", "network_security_groups", written=True, deleted=True
-        ),
+        ResourceType("Microsoft.Network/networkSecurityGroups", "network_security_groups", written=True),
         ResourceType(
             "Microsoft.Network/networkSecurityGroups/securityRules",
             "security_rules",

@@ -17,6 +17,7 @@ from tests.support.emulator import (
 from loadmaster_ha.azure.cloud import Cloud
 from loadmaster_ha.azure.credentials import ClientSecret, SignInRefused, WorkloadIdentity
 from loadmaster_ha.azure.outcomes import Done, Outdated, Refused, Running, TryLater
+from loadmaster_ha.azure.permissions import enforce_actions
 from loadmaster_ha.azure.sdk import SdkTransport
 from loadmaster_ha.azure.session import AzureSession
 from loadmaster_ha.domain.reading import Absent, Present, Unknown
@@ -308,3 +309,32 @@ async def test_another_subscription_and_another_group_are_told_apart_from_absenc
     assert observation.read(elsewhere).reason == "SubscriptionNotFound"
     assert isinstance(observation.read(no_group), Absent)
     assert observation.read(no_group).reason == "ResourceGroupNotFound"
+
+
+_ACTIONS = {"GET": "read", "PUT": "write", "DELETE": "delete"}
+_NAMED_OTHERWISE = {
+    "microsoft.resources/resourcegroups/read": "microsoft.resources/subscriptions/resourcegroups/read",
+}
+
+
+async def test_every_request_that_azure_saw_is_covered_by_the_documented_role(azure, session):
+    await session.observe(
+        needs(*GUIDE, resource_group(SUBSCRIPTION, "edge"), AddressQuestion(VNET, "10.0.2.9"))
+    )
+    await finished(session, create())
+    await finished(session, Put(Section.SECURITY_GROUPS, RULE, RULE_BODY, None, ()))
+    nic = (await session.observe(needs(*NICS))).get(NICS[0])
+    await finished(session, again(nic))
+    await finished(session, Delete(Section.SECURITY_GROUPS, RULE, None, "test"))
+    await finished(session, Delete(Section.LOAD_BALANCER, BALANCER, None, "test"))
+
+    allowed = {action.lower() for action in enforce_actions()}
+    used = set()
+    for row in (await azure.requests())["counts"]:
+        kind = row["resourceType"].lower()
+        if kind.startswith("microsoft."):
+            action = f"{kind}/{_ACTIONS[row['method']]}"
+            used.add(_NAMED_OTHERWISE.get(action, action))
+
+    assert "microsoft.network/loadbalancers/delete" in used
+    assert used <= allowed, used - allowed
