@@ -1,6 +1,6 @@
 """The real operator as a process of its own, against a control plane and a (usually emulated) Azure.
 
-`OperatorProcess` starts `loadmaster-operator run` with free ports, keeps its JSON log, and can kill, freeze and
+`OperatorProcess` starts `loadmaster-operator run` with free ports, keeps its JSON log, can kill, freeze and
 stop it. The process ends when the test's does, however that ends: it watches a pipe that only we hold open.
 """
 

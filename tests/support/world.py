@@ -2,9 +2,9 @@
 
 `Arm` is a third party with an account of its own: it builds the network and the machines, adds foreign
 entries behind the operator's back, and asks afterwards what is there. It shares no code with the operator.
-`World` is one resource group holding what the guide asks for before the balancer is made (sections 2 and 3);
-`snapshot` is its state in a form that two runs have in common. Neighbours: `pairs.py` (manifests and what
-Kubernetes shows), `arm_proxy.py`.
+`World` is one resource group holding what the guide asks for before the balancer is made (sections 2 and
+3); `snapshot` is its state in a form that two runs have in common. Neighbours: `live_pairs.py` (manifests
+and what Kubernetes shows), `arm_proxy.py`.
 """
 
 from __future__ import annotations
@@ -143,8 +143,13 @@ class Arm:
         return await self.put(resource, body, if_match=body.get("etag"))
 
     async def add_fault(self, **fault: Any) -> None:
-        """Ask the emulator for a fault (docs/emulator.md)."""
+        """Ask the emulator for a fault, in its words (docs/emulator.md); it hits once unless `count`
+        says else."""
         await self.request("POST", "/_emulator/faults", fault)
+
+    async def plant(self, resource: str, body: JSON) -> None:
+        """Put a resource there that Azure would not take any more, or that is broken."""
+        await self.request("PUT", f"/_emulator/resources{resource}", body)
 
     async def clear_faults(self) -> None:
         await self.request("DELETE", "/_emulator/faults")
@@ -461,7 +466,9 @@ def _drop_back_references(body: JSON) -> None:
 
 def _canonical(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _canonical(item) for key, item in sorted(value.items()) if key not in CHANGING}
+        # An empty list and none mean the same to ARM; which one there is depends on who wrote last.
+        kept = (key for key in sorted(value) if key not in CHANGING and value[key] != [])
+        return {key: _canonical(value[key]) for key in kept}
     if isinstance(value, list):
         return sorted((_canonical(item) for item in value), key=lambda item: json.dumps(item, sort_keys=True))
     return value

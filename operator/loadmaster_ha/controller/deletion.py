@@ -32,7 +32,7 @@ def farewell(work: Work, situation: Situation) -> Event | None:
     stuck = situation.blocking or situation.waiting
     clean = situation.plan is not None and situation.plan.converged and situation.operation is None
     if clean and stuck is None:
-        return Event("Deleted", "Nothing of this pair is left in Azure.", _OCCASION, action="Delete")
+        return Event("CleanedUp", "Nothing of this pair is left in Azure.", _OCCASION, action="Delete")
     if work.forced and stuck is not None:
         note = f"Given up because of {stuck.reason}. May be left in Azure: {_left(work)}"
         return Event("ForceDeleted", note, _OCCASION, warning=True, action="Delete")

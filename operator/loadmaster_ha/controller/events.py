@@ -96,7 +96,13 @@ def change_applied(change: Change, *, drift: bool, occasion: str) -> Event:
         reason = "Updated"
     if drift:
         reason = "DriftRepaired"
-    return Event(reason, in_words(change), occasion, warning=drift, action="Write")
+    updated = isinstance(change, Put) and change.if_match is not None
+    note = in_words(change) if drift or updated else _what(change)
+    return Event(reason, note, occasion, warning=drift, action="Write")
+
+
+def _what(change: Change) -> str:
+    return str(change.resource) if isinstance(change, Put) else f"{change.resource}: {change.why}"
 
 
 def operation_failed(operation: Operation, reason: str, message: str) -> Event:

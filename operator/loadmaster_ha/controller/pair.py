@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Final
+from typing import Final, assert_never
 
 from pydantic import ValidationError
 
@@ -253,4 +253,6 @@ def _not_done(work: Work, planned: Plan | None, outcome: Outcome) -> tuple[Situa
             obstacle = Obstacle(reason, message)
         case Refused(reason, message):
             obstacle = Obstacle(reason, message, blocking=True)
+        case _:
+            assert_never(outcome)
     return work.situation(plan=planned, obstacle=obstacle), Next(VisitOutcome.WAITING, after=after)

@@ -96,7 +96,7 @@ class Settings:
         "For whom tokens of a Custom cloud are issued; default: the Resource Manager endpoint",
         metavar="URL",
     )
-    azure_ca_file: Path | None = _flag(
+    azure_ca_file: Path | None = _flag(  # noqa: RUF009 - as all others; Path alone makes ruff doubt it
         None, Path, "Certificates (PEM) to trust for a Custom cloud instead of the system's", metavar="FILE"
     )
     metrics_listen: str = _flag(

@@ -96,12 +96,15 @@ class Work:
             suspended = "spec.suspend"
         elif self.annotations.get(SUSPEND) == "true":
             suspended = f"the annotation {SUSPEND}"
+        fields = dict(self.status_fields)
+        if self.observation is None and "frontend" in self.status:
+            fields["frontend"] = self.status["frontend"]  # nothing newer is known; AzureSynced says so
         return Situation(
             generation=self.generation,
             suspended=suspended,
             observing=self.target.spec.policy.mode is Mode.OBSERVE,
             deleting=self.deleting,
-            status_fields=self.status_fields,
+            status_fields=fields,
             **more,
         )
 
