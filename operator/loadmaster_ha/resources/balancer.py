@@ -241,8 +241,7 @@ class HealthCheck(Model):
             Rule(
                 f"!(self in [{_FORBIDDEN}])",
                 message=f"the check port cannot be one of {_FORBIDDEN}: Azure refuses it for HTTP probes, or "
-                f"the units "
-                "use it themselves; the guide's is 8444",
+                "the units use it themselves; the guide's is 8444",
             )
         ),
     )

@@ -134,8 +134,7 @@ class LoadMasterPair(Model):
             Rule(
                 f"self.metadata.name.size() <= {MAX_NAME_LENGTH}",
                 message=f"the name of a LoadMasterPair has at most {MAX_NAME_LENGTH} characters, since names "
-                f"in Azure "
-                "are made of it",
+                "in Azure are made of it",
             )
         )
     )
