@@ -46,6 +46,10 @@ class Emulator:
         """Start counting anew."""
         await self.arm.request("DELETE", "/_emulator/requests")
 
+    async def throttle_as_azure(self) -> None:
+        """Give each client Azure's budgets of requests from now on."""
+        await self.arm.request("PUT", "/_emulator/throttle", {"factor": 1.0})
+
 
 @dataclass
 class Stage:

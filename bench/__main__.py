@@ -1,0 +1,40 @@
+"""Run benchmarks by name, or all of them: `python -m bench [azure_economy] [latency] [steady] [--quick]`."""
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "hack"))
+
+from bench import azure_economy, latency, steady
+
+NAMES = ("azure_economy", "latency", "steady")
+
+
+def main() -> int:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"which: {', '.join(NAMES)}; default: all")
+    parser.add_argument("--quick", action="store_true", help="small samples, to see that it works")
+    options = parser.parse_args()
+    unknown = set(options.names) - set(NAMES)
+    if unknown:
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    for name in options.names or NAMES:
+        asyncio.run(_run(name, quick=options.quick))
+    return 0
+
+
+async def _run(name: str, *, quick: bool) -> None:
+    match name:
+        case "azure_economy":
+            await azure_economy.run(with_az=not quick)
+        case "latency":
+            await latency.run(samples=3 if quick else latency.SAMPLES)
+        case _:
+            await (steady.run(pairs=5, minutes=0.5, changes=20) if quick else steady.run())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
