@@ -17,8 +17,10 @@ from typing import Any
 _GUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}")
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 _ADDRESS = re.compile(r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d./])")
+_DNS_SUFFIX = re.compile(r"^[0-9a-z]{26}\.bx\.internal\.cloudapp\.net$")
 _MAC = re.compile(r"^[0-9A-F]{2}(-[0-9A-F]{2}){5}$")
-_DOCUMENTATION = ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")
+# What the emulator gives out in their place: nobody's addresses (RFC 5737).
+_STAND_INS = tuple(map(ipaddress.IPv4Network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -40,6 +42,7 @@ def neutral(value: Any) -> Any:
         return [neutral(item) for item in value]
     if isinstance(value, str):
         value = _GUID.sub("<guid>", value)
+        value = _DNS_SUFFIX.sub("<label>.bx.internal.cloudapp.net", value)
         value = _INSTANT.sub("<instant>", value)
         value = _ADDRESS.sub(lambda found: "<public address>" if _is_public(found[0]) else found[0], value)
         return "<mac>" if _MAC.match(value) else value
@@ -47,12 +50,12 @@ def neutral(value: Any) -> Any:
 
 
 def _is_public(text: str) -> bool:
-    """Whether Azure may give it out; an emulator uses the documentation's ranges instead."""
+    """Whether Azure may give it out as a public address, or the emulator in its place."""
     try:
         address = ipaddress.IPv4Address(text)
     except ValueError:
         return False
-    return address.is_global or any(address in ipaddress.IPv4Network(net) for net in _DOCUMENTATION)
+    return address.is_global or any(address in network for network in _STAND_INS)
 
 
 def exact(wanted: Any, got: Any) -> list[Difference]:
