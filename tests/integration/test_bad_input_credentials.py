@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import pytest_asyncio
 from tests.support.arm_proxy import ArmProxy
 from tests.support.live_pairs import REMOVE, changed, condition, manifest
 from tests.support.world import TENANT, World, assert_same
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 WORDS_NO_ONE_MAY_LOG = "an-unguessable-secret-4711"
 
 
-@pytest.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def converged(rig):
     """A world whose pair is ready, for trouble that comes later."""
     world = await World(rig.arm, "live").build()

@@ -107,14 +107,13 @@ def within_limits(context: Context) -> Iterator[Finding]:
     ]
     total = len(wanted[RULES]) + len(wanted[NAT_RULES]) + len(foreign)
     if total > LARGEST_PER_BALANCER:
-        what = f"{context.layout.balancer} would have {total} rules"
+        what = f"{context.layout.balancer} would have {total} rules, Azure takes {LARGEST_PER_BALANCER}"
         yield finding(Reason.RULES_LIMIT, "spec.services", what)
     for attachment, interface in context.attachments():
         count = sum(1 for _ in _uses(context, attachment, interface))
         if count > LARGEST_PER_INTERFACE:
-            yield finding(
-                Reason.RULES_LIMIT, "spec.services", f"{attachment.interface} would have {count} rules"
-            )
+            what = f"{attachment.interface} would have {count} rules, Azure takes {LARGEST_PER_INTERFACE}"
+            yield finding(Reason.RULES_LIMIT, "spec.services", what)
 
 
 def _uses(context: Context, attachment: Attachment, interface: Resource) -> Iterator[Use]:
