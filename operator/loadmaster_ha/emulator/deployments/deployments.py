@@ -237,7 +237,7 @@ def _record(call: Call, scope: Scope, name: str) -> JsonObject:
             "InvalidRequestContent",
             "The emulator takes templates in the request (properties.template), not by link.",
         )
-    if properties.get("mode") != "Incremental":
+    if str(properties.get("mode", "")).lower() != "incremental":  # az writes it in lower case
         raise ArmError(400, "InvalidDeploymentMode", "The emulator deploys with mode Incremental only.")
     return {
         "id": _id(scope, name),
