@@ -1,0 +1,83 @@
+"""The registry: which events are worth a visit, and who was first."""
+
+import copy
+
+from tests.support.pairs import short_pair
+
+from loadmaster_ha.controller.registry import PairKey, Pairs
+
+
+def body(name, created="2026-01-01T00:00:00Z", uid=None, **metadata):
+    pair = short_pair(name)
+    pair["metadata"] |= {
+        "namespace": "edge",
+        "uid": uid or f"uid-{name}",
+        "creationTimestamp": created,
+        "generation": 1,
+        "resourceVersion": "1",
+        **metadata,
+    }
+    return pair
+
+
+def test_the_first_sight_and_each_change_of_the_wish_is_worth_a_visit():
+    pairs = Pairs()
+    pair = body("web")
+    assert pairs.update(pair)
+    assert not pairs.update(copy.deepcopy(pair)), "a repeated list tells nothing new"
+    for change in (
+        {"generation": 2},
+        {"annotations": {"loadmaster.dev/suspend": "true"}},
+        {"deletionTimestamp": "2026-02-02T00:00:00Z"},
+        {"uid": "another"},
+    ):
+        pair["metadata"] |= change
+        assert pairs.update(pair), change
+
+
+def test_our_own_status_and_finalizer_cause_no_visit():
+    pairs = Pairs()
+    pair = body("web")
+    pairs.update(pair)
+    pair["status"] = {"observedGeneration": 1}
+    pair["metadata"] |= {
+        "resourceVersion": "2",
+        "finalizers": ["loadmaster.dev/azure-cleanup"],
+        "managedFields": [],
+    }
+    assert not pairs.update(pair)
+
+
+def test_the_older_wins_and_of_the_same_second_the_smaller_uid():
+    pairs = Pairs()
+    pairs.update(body("second", "2026-01-02T00:00:00Z", uid="b"))
+    pairs.update(body("first", "2026-01-01T00:00:00Z", uid="z"))
+    pairs.update(body("also-second", "2026-01-02T00:00:00Z", uid="a"))
+
+    def older(name):
+        return [target.identity.name for target in pairs.older_than(PairKey("edge", name))]
+
+    assert older("first") == []
+    assert older("also-second") == ["first"]
+    assert older("second") == ["first", "also-second"]
+    assert older("unknown") == []
+
+
+def test_who_was_held_up_is_told_when_a_pair_goes():
+    pairs = Pairs()
+    for name in ("one", "two", "three"):
+        pairs.update(body(name))
+    pairs.contest(PairKey("edge", "two"), contested=True)
+    pairs.contest(PairKey("edge", "three"), contested=True)
+    pairs.contest(PairKey("edge", "three"), contested=False)
+    assert pairs.remove(PairKey("edge", "one")) == (PairKey("edge", "two"),)
+    assert pairs.remove(PairKey("edge", "two")) == ()
+
+
+def test_a_manifest_that_cannot_be_read_claims_nothing_and_is_still_visited():
+    pairs = Pairs()
+    broken = body("broken", "2020-01-01T00:00:00Z")
+    broken["spec"] = {"what": "is this"}
+    assert pairs.update(broken)
+    pairs.update(body("web"))
+    assert pairs.older_than(PairKey("edge", "web")) == ()
