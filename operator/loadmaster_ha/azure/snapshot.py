@@ -2,7 +2,8 @@
 
 * Reads that are wanted by several at the same time are one request.
 * Where a list call serves two or more resources that somebody asked for lately, one list replaces the single
-  reads. Of a list only those are kept; what belongs to nobody here is dropped at once.
+  reads. What it holds of others is kept for a minute only, and not much of it: when the operator starts, its
+  pairs come one after another.
 * A write makes what it may have changed unusable; the next read of just that resource is a single one.
 
 `session` is its only user.
@@ -27,6 +28,12 @@ from loadmaster_ha.planning.observation import AddressQuestion, Resource
 
 INTEREST: Final = 600.0
 """Seconds for which a resource that somebody asked for is kept in mind."""
+
+OFFER: Final = 60.0
+"""Seconds for which something of a list is kept for somebody who may ask for it next."""
+
+MOST_OFFERS: Final = 1000
+"""At most so many of them."""
 
 LIST_PAUSE: Final = 600.0
 """Seconds without list calls in a collection that turned out to be mostly other people's."""
@@ -96,6 +103,7 @@ class Snapshot:
         self._clock = clock
         self._entries: dict[ResourceID, _Entry] = {}
         self._answers: dict[AddressQuestion, _Answer] = {}
+        self._offers: dict[ResourceID, _Entry] = {}
         self._flights: dict[Hashable, _Flight] = {}
         self._asked: defaultdict[_Collection, dict[ResourceID, float]] = defaultdict(dict)
         self._changed: dict[ResourceID, float] = {}
@@ -116,6 +124,8 @@ class Snapshot:
             collection = _collection(resource)
             collections[collection].append(resource)
             self._asked[collection][resource] = now
+            if (offer := self._offers.pop(resource, None)) is not None:
+                self._keep(resource, offer)
         self._tidy(now)
         await _all([self._fetch(collection, members, since) for collection, members in collections.items()])
         return {resource: self._reading(resource) for members in collections.values() for resource in members}
@@ -152,6 +162,7 @@ class Snapshot:
         for other in touched:
             self._changed[other] = now
             self._entries.pop(other, None)
+            self._offers.pop(other, None)
         self._answers.clear()
 
     def _tidy(self, now: float) -> None:
@@ -159,6 +170,8 @@ class Snapshot:
         if now - self._tidied < TIDY:
             return
         self._tidied = now
+        for resource in [resource for resource, entry in self._offers.items() if now - entry.started > OFFER]:
+            del self._offers[resource]
         for collection, members in list(self._asked.items()):
             for resource in [resource for resource, at in members.items() if now - at > INTEREST]:
                 del members[resource]
@@ -193,12 +206,17 @@ class Snapshot:
                 return
 
     def _worth_a_list(self, collection: _Collection, since: float) -> bool:
-        """Two or more would have to be read: those wanted now, and others as old as they."""
+        """Two or more would have to be read: those wanted now, and others as old as they.
+
+        Also where something is asked for the first time and others of its kind are known: more may follow.
+        """
         kind = TYPES.get(collection[0])
         if kind is None or not kind.listed or self._no_lists_until.get(collection, 0.0) > self._clock():
             return False
-        due = (resource for resource in self._asked[collection] if not self._usable(resource, since))
-        return next(due, None) is not None and next(due, None) is not None
+        asked = self._asked[collection]
+        due = [resource for resource in asked if not self._usable(resource, since)]
+        is_new = any(resource not in self._entries and resource not in self._changed for resource in due)
+        return len(due) > 1 or (is_new and len(asked) > 1)
 
     async def _shared(self, key: Hashable, start: Callable[[], Coroutine[Any, Any, None]]) -> float:
         """Join the request for `key` that is under way, or make it; give the time when it began.
@@ -240,7 +258,7 @@ class Snapshot:
             )
         else:
             reading = _unread(answer)
-        self._keep(resource, reading, started)
+        self._keep(resource, _entry(reading, started))
 
     async def _list(self, sample: ResourceID, collection: _Collection) -> None:
         """Read a collection page by page, as far as needed, and keep what somebody asked for.
@@ -270,16 +288,19 @@ class Snapshot:
                 resource = ResourceID.parse(str(item["id"]))
             except (InvalidResourceID, KeyError, TypeError):
                 continue
+            found = Present(Resource(resource, item, item.get("etag")))
             if resource in wanted:
                 wanted.discard(resource)
-                self._keep(resource, Present(Resource(resource, item, item.get("etag"))), started)
+                self._keep(resource, _entry(found, started))
+            elif len(self._offers) < MOST_OFFERS or resource in self._offers:
+                self._offers[resource] = _entry(found, started)
 
     def _not_listed(self, wanted: set[ResourceID], started: float) -> None:
         """What a list does not have is absent only if a read of its own said so: lists may lag behind."""
         for resource in wanted:
             entry = self._entries.get(resource)
             if entry is not None and isinstance(entry.kept, Absent):
-                self._keep(resource, entry.kept, started)
+                self._keep(resource, _Entry(entry.kept, started))
 
     def _list_failed(
         self, collection: _Collection, wanted: set[ResourceID], answer: ArmResponse | Unknown, started: float
@@ -291,14 +312,14 @@ class Snapshot:
             self._no_lists_until[collection] = self._clock() + LIST_PAUSE
             return
         for resource in wanted:
-            self._keep(resource, reading, started)
+            self._keep(resource, _entry(reading, started))
 
-    def _keep(self, resource: ResourceID, reading: Reading[Resource], started: float) -> None:
+    def _keep(self, resource: ResourceID, entry: _Entry) -> None:
         """Keep the newer of two readings, and none that began before a write."""
         old = self._entries.get(resource)
-        if started >= self._changed.get(resource, float("-inf")) and (old is None or old.started <= started):
-            kept = _Packed.of(reading.value) if isinstance(reading, Present) else reading
-            self._entries[resource] = _Entry(kept, started)
+        changed = self._changed.get(resource, float("-inf"))
+        if entry.started >= changed and (old is None or old.started <= entry.started):
+            self._entries[resource] = entry
 
     async def _ask(self, question: AddressQuestion) -> None:
         started = self._clock()
@@ -320,6 +341,10 @@ class Snapshot:
             return Unknown(failure.reason, failure.message)
         except UnsupportedRequest as error:
             return Unknown("UnsupportedType", str(error))
+
+
+def _entry(reading: Reading[Resource], started: float) -> _Entry:
+    return _Entry(_Packed.of(reading.value) if isinstance(reading, Present) else reading, started)
 
 
 def _unread(answer: ArmResponse) -> Reading[Any]:

@@ -4,7 +4,6 @@ The transport is an ARM of a few lines that holds resources, counts requests and
 """
 
 import asyncio
-import gc
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +11,7 @@ from hypothesis import strategies as st
 
 from loadmaster_ha.azure.outcomes import Done
 from loadmaster_ha.azure.session import AzureSession
-from loadmaster_ha.azure.snapshot import INTEREST, LIST_PAUSE
+from loadmaster_ha.azure.snapshot import INTEREST, LIST_PAUSE, MOST_OFFERS, OFFER
 from loadmaster_ha.azure.transport import ArmResponse, Verb
 from loadmaster_ha.domain.reading import Absent, Present, Unknown
 from loadmaster_ha.planning.arm import ResourceID, network
@@ -378,14 +377,41 @@ async def test_an_unknown_type_is_unknown(session):
     assert (await session.observe(needs(odd, balancer()))).read(odd).reason == "UnsupportedType"
 
 
-async def test_of_a_list_nothing_is_kept_that_nobody_asked_for(session, arm, clock):
-    arm.add(*(nic(number) for number in range(500)))
+async def test_of_a_list_little_is_kept_that_nobody_asked_for_and_not_for_long(session, arm, clock):
+    arm.add(*(nic(number) for number in range(MOST_OFFERS + 500)))
+    arm.page_size = 10_000
 
     await session.observe(needs(nic(0), nic(1)))
-
-    arm.resources = {}
-    gc.collect()
     assert set(session._snapshot._entries) == {nic(0), nic(1)}
+    assert len(session._snapshot._offers) == MOST_OFFERS
+
+    clock.now += OFFER + 1
+    await session.observe(needs(balancer()))
+    assert session._snapshot._offers == {}
+
+
+async def test_pairs_that_come_one_after_another_at_the_start_share_what_was_read(session, arm):
+    pairs = range(100)
+    arm.add(*(balancer(number) for number in pairs), *(nic(number) for number in range(200)))
+
+    for number in pairs:
+        observation = await session.observe(
+            needs(balancer(number), nic(2 * number), nic(2 * number + 1)), max_age=200
+        )
+        assert len(observation.resources) == 3
+        assert all(isinstance(reading, Present) for reading in observation.resources.values())
+
+    assert sorted(arm.take()) == [("GET", "web-0"), ("LIST", "loadBalancers"), ("LIST", "networkInterfaces")]
+
+
+async def test_what_was_written_is_not_taken_from_an_older_list(session, arm):
+    arm.add(nic(0), nic(1), nic(2), old=True)
+    await session.observe(needs(nic(0), nic(1)))
+    await session.apply(put(nic(2), old=False), permit=lambda: None)
+
+    observation = await session.observe(needs(nic(2)), max_age=3600)
+
+    assert observation.get(nic(2)).properties == {"old": False}
 
 
 async def test_what_nobody_asks_for_any_more_is_forgotten(session, arm, clock):
