@@ -103,6 +103,10 @@ class Emulator:
         if not line.startswith("ready "):
             raise RuntimeError(f"the emulator did not start: {line}{log.read_text()}")
         self.url = line.split()[1]
+        self.connect()
+
+    def connect(self) -> None:
+        """Make the session for requests to `url`, also when the emulator runs in this process."""
         trust = ssl.create_default_context(cafile=str(self.ca_file))
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(ssl=trust))
 
@@ -111,8 +115,8 @@ class Emulator:
         if self._session is not None:
             await self._session.close()
         process = self._process
-        if process is None:
-            return 0
+        if process is None or process.poll() is not None:
+            return process.returncode if process else 0
         process.send_signal(number)
         try:
             code = await asyncio.wait_for(asyncio.to_thread(process.wait), PATIENCE_SECONDS)

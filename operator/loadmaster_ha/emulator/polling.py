@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 def status(call: Call, operation_id: str) -> Reply:
     """Answer the status of an operation."""
     operation = _find(call, operation_id)
+    if operation.kind == "deployment" and not operation.done:
+        return Reply(200, {"status": "Running"}, answers.retry_after(call))
     body: JsonObject = {"status": operation.status}
     if operation.namespace != "Microsoft.Network":
         body = {"startTime": _time(operation.started)}

@@ -6,6 +6,7 @@ import ipaddress
 import shutil
 import socket
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -19,6 +20,7 @@ from loadmaster_ha.emulator.store import Store
 from loadmaster_ha.emulator.traffic_log import TrafficLog
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from loadmaster_ha.emulator.settings import Settings
@@ -39,7 +41,8 @@ class Emulator:
         StateDirectoryInUseError: If another emulator holds the state directory.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._settings = settings
         self._temporary = settings.state_dir is None
         self.state_dir = settings.state_dir or Path(tempfile.mkdtemp(prefix="loadmaster-emulator-"))
@@ -49,11 +52,24 @@ class Emulator:
         self.url = ""
 
     async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stop()
+
+    async def _start(self) -> None:
         self.state_dir.mkdir(parents=True, exist_ok=True)
         self._store = Store(self.state_dir, registry.links_of)
         if self._settings.traffic_log is not None:
             self._traffic = TrafficLog(self._settings.traffic_log)
-        frontdoor = Frontdoor(Cloud(self._settings, self._store, effects.finish), self._traffic)
+        frontdoor = Frontdoor(Cloud(self._settings, self._store, effects.finish, self._clock), self._traffic)
         application = web.Application(client_max_size=_MAX_BODY)
         application.router.add_route("*", "/{path:.*}", frontdoor.handle)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
@@ -64,11 +80,8 @@ class Emulator:
         port = listener.getsockname()[1]
         shown = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
         self.url = f"https://{shown}:{port}"
-        return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def _stop(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
         if self._traffic is not None:

@@ -187,9 +187,10 @@ class Store:
     # -- links
 
     def referrers(self, target: str | ArmId, *kinds: str) -> list[Reference]:
-        """Return who refers to `target`, optionally only as one of `kinds`, in order of joining."""
+        """Return who refers to `target`, optionally only as one of `kinds`, by id: alike after a restart."""
         found = self._referrers.get(key_of(target), {})
-        return [item for item in found if not kinds or item.kind in kinds]
+        wanted = (item for item in found if not kinds or item.kind in kinds)
+        return sorted(wanted, key=lambda item: key_of(item.source))
 
     def references(self, resource: Resource) -> tuple[Reference, ...]:
         """Return what a stored resource refers to."""

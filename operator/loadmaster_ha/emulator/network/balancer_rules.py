@@ -196,8 +196,8 @@ def _check_rule(draft: Draft, document: JsonObject, rule: JsonObject) -> None:
         raise _bad_rule(draft.id, rule, "frontendPort must be from 0 to 65534")
     if not _in(properties.get("backendPort"), 0, 65535):
         raise _bad_rule(draft.id, rule, "backendPort must be from 0 to 65535")
-    zero = properties["frontendPort"] == 0 and properties["backendPort"] == 0
-    if (protocol == "all") != zero:
+    zeros = [properties["frontendPort"], properties["backendPort"]].count(0)
+    if zeros != (2 if protocol == "all" else 0):
         raise _bad_rule(draft.id, rule, "protocol All and ports 0 go together")
     if properties["loadDistribution"] not in ("Default", "SourceIP", "SourceIPProtocol"):
         raise _bad_rule(draft.id, rule, "loadDistribution must be Default, SourceIP or SourceIPProtocol")

@@ -86,7 +86,6 @@ class NetworkInterfaces(ResourceType):
     children: ClassVar[Mapping[str, ChildType]] = {"ipconfigurations": _IP_CONFIGURATION}
     answers_succeeded = True
     quiet_when_done = True
-    delete_status = 200  # recorded, with both operation headers
     delete_status = 200  # recorded, with the headers of an operation all the same
 
     def normalise(self, draft: Draft) -> JsonObject:

@@ -93,7 +93,8 @@ def _sort_out(
         named_member = reference_id(properties.get("networkInterfaceIPConfiguration"))
         member = named_member or members.get(name.lower())
         if member is None:
-            entries.append({"name": name, "properties": properties})
+            kept = {key: value for key, value in properties.items() if key != "provisioningState"}
+            entries.append({"name": name, "properties": kept})
             continue
         if named_member and draft.cloud.settings.disputed.echoed_pool_addresses_refused:
             raise invalid_format(
