@@ -39,7 +39,9 @@ def verify(
     problems = [*_foreign(layout, before, change, after)]
     problems += [found for found in _dangling(layout, after) if found not in broken_before]
     if not deleting:
-        problems += [*_closed(layout, before, after), *_check_ports(layout, change, after)]
+        problems += _check_ports(layout, change, after)
+        if change.section is Section.SECURITY_GROUPS:
+            problems += _closed(layout, before, after)
     if problems:
         raise InvariantViolated(f"{type(change).__name__} {change.resource}: {'; '.join(problems)}")
 

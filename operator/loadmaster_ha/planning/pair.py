@@ -144,6 +144,22 @@ class _Steps:
         self.observation = after
         self.done.append(change)
 
+    def add_in_any_order(self, changes: Sequence[Change]) -> None:
+        """Independent changes, each when the invariants allow it: what opens comes before what closes."""
+        pending = list(changes)
+        while pending:
+            chosen = next((change for change in pending if self._fits(change)), pending[0])
+            pending.remove(chosen)
+            self.add(chosen)
+
+    def _fits(self, change: Change) -> bool:
+        try:
+            after = simulate.after(self.observation, change)
+            invariants.verify(self._layout, self.observation, change, after, deleting=self._deleting)
+        except invariants.InvariantViolated:
+            return False
+        return True
+
 
 def _changes(layout: Layout, observation: Observation) -> tuple[Change, ...]:
     if observation.get(layout.balancer) is None and not observation.is_absent(layout.balancer):
@@ -157,15 +173,13 @@ def _changes(layout: Layout, observation: Observation) -> tuple[Change, ...]:
     )
     joining = interfaces.plan_joining(layout, observation, memberships)
     in_use = bool(balancer_change or leaving or joining)
-    for change in security_groups.plan_openings(layout, observation, in_use=in_use):
-        steps.add(change)
+    steps.add_in_any_order(security_groups.plan_openings(layout, observation, in_use=in_use))
     for change in leaving:
         steps.add(change)
     steps.add(balancer_change)
     for change in interfaces.plan_joining(layout, steps.observation, memberships):
         steps.add(change)
-    for change in security_groups.plan_openings(layout, steps.observation, in_use=False):
-        steps.add(change)
+    steps.add_in_any_order(security_groups.plan_openings(layout, steps.observation, in_use=False))
     for change in security_groups.plan_closings(layout, steps.observation):
         steps.add(change)
     return tuple(steps.done)

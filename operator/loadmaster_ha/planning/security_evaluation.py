@@ -9,6 +9,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from loadmaster_ha.planning.bodies import children, items, name_of, properties, singular_or_plural
@@ -193,6 +194,7 @@ def _compare(inner: Network | None, outer: Network | None) -> Match:
     return Match.YES if inner.prefixlen >= outer.prefixlen else Match.MAYBE
 
 
+@lru_cache(maxsize=4096)
 def _network(text: str) -> Network | None:
     try:
         return ipaddress.ip_network(text, strict=False)
