@@ -22,8 +22,11 @@ class Disputed:
 
     whole_put_clears_admin_state: bool = False
     """Whether a PUT of the balancer without `loadBalancerBackendAddresses` clears admin states."""
-    echoed_pool_addresses_refused: bool = True
-    """Whether sending NIC members back in `loadBalancerBackendAddresses` is a 400 (azurerm #7691)."""
+    echoed_pool_addresses_refused: bool = False
+    """Whether NIC members sent back in `loadBalancerBackendAddresses` are a 400 even under their own names.
+
+    `az` sends them so with every change of a balancer; azurerm #7691, with scale sets, was refused.
+    """
     ha_ports_excludes_nat_rules: bool = False
     """Whether an HA-ports rule also excludes inbound NAT rules on its members (older page: yes)."""
     idle_timeout_100: bool = True

@@ -372,18 +372,37 @@ async def test_an_internal_balancer_has_no_outbound_rules(guide):
     assert (answer.status, answer.code) == (400, "OutboundRuleNotSupportedOnInternalLoadBalancer")
 
 
-async def test_sending_members_back_is_the_known_refusal(guide):
+@pytest.mark.parametrize("refused", [False, True])
+async def test_sending_members_back_under_their_own_names(serve, refused):
+    from loadmaster_ha.emulator.settings import Disputed  # noqa: PLC0415 - a switch of the server
+
+    azure = await serve(disputed=Disputed(echoed_pool_addresses_refused=refused))
+    await seed_guide_network(azure)
+    balancer = Balancer(azure)
+    await azure.made(balancer.path, balancer.body)
+    await azure.made(azure.network("networkInterfaces", "lm-0-nic"), await balancer.joined(azure, 0))
+    whole = (await azure.arm("GET", balancer.path)).body
+    answer = await azure.arm("PUT", balancer.path, whole)
+    assert answer.status == (400 if refused else 200)
+    (pool,) = whole["properties"]["backendAddressPools"]
+    del pool["properties"]["loadBalancerBackendAddresses"]
+    assert (await azure.arm("PUT", balancer.path, whole)).status == 200
+    (pool,) = (await azure.arm("GET", balancer.path)).body["properties"]["backendAddressPools"]
+    assert len(pool["properties"]["loadBalancerBackendAddresses"]) == 1
+
+
+async def test_sending_members_back_under_another_name_is_the_known_refusal(guide):
     balancer = Balancer(guide)
     await guide.made(balancer.path, balancer.body)
     await guide.made(guide.network("networkInterfaces", "lm-0-nic"), await balancer.joined(guide, 0))
     whole = (await guide.arm("GET", balancer.path)).body
+    (pool,) = whole["properties"]["backendAddressPools"]
+    pool["properties"]["loadBalancerBackendAddresses"][0]["name"] = ""
     answer = await guide.arm("PUT", balancer.path, whole)
     assert (answer.status, answer.code) == (400, "InvalidRequestFormat")
-    detail = answer.body["error"]["details"][0]["code"]
-    assert detail == "DuplicateIpConfigurationReferenceOnBackendAddressPool"
-    for pool in whole["properties"]["backendAddressPools"]:
-        del pool["properties"]["loadBalancerBackendAddresses"]
-    assert (await guide.arm("PUT", balancer.path, whole)).status == 200
+    detail = answer.body["error"]["details"][0]
+    assert detail["code"] == "DuplicateIpConfigurationReferenceOnBackendAddressPool"
+    assert detail["message"].startswith("Found duplicate ipConfiguration reference /subscriptions/")
 
 
 @pytest.mark.parametrize("clears", [False, True])

@@ -2,7 +2,8 @@
 
 Members of an interface-based pool are properties of the *interfaces*; the pool shows them
 (`backendIPConfigurations`, `loadBalancerBackendAddresses`). What a client may send here is their admin state,
-and the entries of an IP-based pool. Sending shown members back is the well-known 400 (azurerm #7691).
+and the entries of an IP-based pool. Shown members may be sent back as they are, which `az` does; under another
+name or none that is the well-known 400 (azurerm #7691).
 """
 
 from __future__ import annotations
@@ -96,10 +97,12 @@ def _sort_out(
             kept = {key: value for key, value in properties.items() if key != "provisioningState"}
             entries.append({"name": name, "properties": kept})
             continue
-        if named_member and draft.cloud.settings.disputed.echoed_pool_addresses_refused:
+        own_name = key_of(members.get(name.lower(), "")) == key_of(member)
+        if named_member and (not own_name or draft.cloud.settings.disputed.echoed_pool_addresses_refused):
             raise invalid_format(
                 "DuplicateIpConfigurationReferenceOnBackendAddressPool",
-                f"Backend address pool {pool} has more than one reference to IP configuration {member}.",
+                f"Found duplicate ipConfiguration reference {member} on backend pool addresses "
+                f"{pool}/{_FIELD}/{name} and {pool}/{_FIELD}/{member_name(member)}.",
             )
         if properties.get("adminState") in ("Up", "Down", "None"):
             states[key_of(member)] = str(properties["adminState"])
