@@ -2,8 +2,8 @@
 
 Members of an interface-based pool are properties of the *interfaces*; the pool shows them
 (`backendIPConfigurations`, `loadBalancerBackendAddresses`). What a client may send here is their admin state,
-and the entries of an IP-based pool. Shown members may be sent back as they are, which `az` does; under another
-name or none that is the well-known 400 (azurerm #7691).
+and the entries of an IP-based pool. Shown members may be sent back as they are, which `az` does; under
+another name or none that is the well-known 400 (azurerm #7691).
 """
 
 from __future__ import annotations
