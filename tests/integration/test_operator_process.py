@@ -188,6 +188,26 @@ async def test_probes_and_metrics_tell_the_truth(stage):
         assert samples['loadmaster_reconcile_total{kind="LoadMasterPair",outcome="Changed"}'] > 0
 
 
+async def test_drift_is_found_without_any_event(stage):
+    async with rigged(stage, "resync") as rig:
+        await rig.kill_operator()
+        async with replica(stage, rig, "resyncing", flags={**QUICK_LEASE, "resync_seconds": 30}) as (
+            _,
+            proxy,
+        ):
+            world = await World(rig.arm, "resync").build()
+            await rig.pairs.apply(manifest(world, rig.pairs.namespace))
+            await rig.pairs.ready()
+            before, writes = await world.snapshot(), len(proxy.writes)
+            await rig.arm.delete(f"{world.security_group}/securityRules/lm_web_probe")
+            async with asyncio.timeout(90):
+                while len(proxy.writes) == writes:  # noqa: ASYNC110 - the operator is another process
+                    await asyncio.sleep(0.2)
+            await rig.pairs.condition("Reconciling", "False")
+            assert_same(before, await world.snapshot(), "Azure after the repair")
+            assert "DriftRepaired" in [event["reason"] for event in await rig.pairs.events()]
+
+
 async def test_it_ends_cleanly_while_an_operation_runs(stage):
     async with rigged(stage, "ends") as rig:
         world = await World(rig.arm, "ends").build()

@@ -17,9 +17,9 @@ ASYNC_OPERATION: Final = "AsyncOperation"
 LOCATION: Final = "Location"
 RESOURCE: Final = "Resource"
 
-FIRST_DELAY: Final = 2.0
+FIRST_DELAY: Final = 0.5
 LONGEST_DELAY: Final = 10.0
-"""Where Azure does not say when to look again: after 2 s at first, up to 10 s as it gets older."""
+"""Where Azure does not say when to look again: after 0.5 s at first, up to 10 s as it gets older."""
 
 LONGEST_OPERATION: Final = 3600.0
 """Seconds after which an operation is given up: what became of it is seen by observing."""

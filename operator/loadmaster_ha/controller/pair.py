@@ -55,6 +55,7 @@ class PairController:
         pairs: Pairs,
         reporter: Reporter,
         permit: Callable[[], None],
+        calm_age: float = CALM_AGE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._kubernetes = kubernetes
@@ -62,6 +63,7 @@ class PairController:
         self._pairs = pairs
         self._report = reporter
         self._permit = permit
+        self._calm_age = calm_age
         self._clock = clock
         self._memories: dict[PairKey, Memory] = {}
 
@@ -147,7 +149,7 @@ class PairController:
             return await self._observe(work, session, now - memory.episode)
         # After a start all pairs are new to us, but nothing has happened to those that know their status.
         touched = work.woken and not (work.seen and not work.known)
-        planned = await self._observe(work, session, 0.0 if touched else CALM_AGE)
+        planned = await self._observe(work, session, 0.0 if touched else self._calm_age)
         if not planned.converged and not touched:
             planned = await self._observe(work, session, FRESH_AGE)
         memory.episode = now if planned.changes else None

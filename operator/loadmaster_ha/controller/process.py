@@ -26,7 +26,7 @@ from loadmaster_ha.controller.credentials import PairSessions
 from loadmaster_ha.controller.events import Recorder
 from loadmaster_ha.controller.kubernetes import Kubernetes, KubernetesError, NoCluster, load_configuration
 from loadmaster_ha.controller.lease import Lease, LeaseLost, Timing
-from loadmaster_ha.controller.pair import PairController
+from loadmaster_ha.controller.pair import CALM_AGE, PairController
 from loadmaster_ha.controller.registry import PairKey, Pairs, key_of
 from loadmaster_ha.controller.report import Reporter
 from loadmaster_ha.controller.settings import InvalidSettings, Settings
@@ -121,6 +121,8 @@ class Operator:
                 self._kubernetes, Recorder(self._kubernetes, instance=self._identity), self.metrics
             ),
             permit=self._permit,
+            # A look must not find what the one before it had read.
+            calm_age=min(CALM_AGE, settings.resync_seconds / 5),
         )
         self._queue: WorkQueue[PairKey] = WorkQueue(
             self._controller.visit,

@@ -41,7 +41,7 @@ class Settings:
         None,
         str,
         "File with the cluster's address and credentials. Default: the pod's service account, else "
-        "KUBECONFIG or"
+        "KUBECONFIG or "
         "~/.kube/config",
         metavar="FILE",
     )
@@ -126,8 +126,7 @@ class Settings:
         if self.resync_seconds < RESYNC_FLOOR:
             raise InvalidSettings(
                 f"--resync-seconds is {self.resync_seconds:g}, but must be at least {RESYNC_FLOOR}: "
-                f"Azure's request"
-                "limits are shared by all pairs of a subscription"
+                "Azure's request limits are shared by all pairs of a subscription"
             )
         if not 1 <= self.concurrency <= 64:
             raise InvalidSettings(f"--concurrency is {self.concurrency}, but must be 1 to 64")
@@ -138,8 +137,8 @@ class Settings:
         ):
             raise InvalidSettings(
                 "--lease-retry-seconds (with a fifth of spread) must be below "
-                "--lease-renew-deadline-seconds, and that"
-                "below --lease-duration-seconds: else two replicas could write at the same time"
+                "--lease-renew-deadline-seconds, and that below --lease-duration-seconds: else two replicas "
+                "could write at the same time"
             )
         if self.grace_seconds < 0:
             raise InvalidSettings(f"--grace-seconds is {self.grace_seconds:g}, but cannot be negative")

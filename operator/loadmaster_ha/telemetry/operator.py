@@ -42,7 +42,7 @@ class OperatorMetrics:
         self.failover_expected = Gauge(
             "loadmaster_failover_expected_seconds",
             "How long a failover takes with the pair's probe settings, by kind of failure "
-            "(ProcessDied, Silent) and"
+            "(ProcessDied, Silent) and "
             "bound (Min, Max), for new connections",
             ["namespace", "pair", "failure", "bound"],
             registry=registry,

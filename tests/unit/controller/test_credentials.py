@@ -5,7 +5,6 @@ import base64
 import pytest
 
 # ruff: noqa: ARG002 - the stand-ins have the signatures of the real ones
-
 from loadmaster_ha.azure.credentials import ClientSecret, OwnIdentity
 from loadmaster_ha.controller.conditions import Reason
 from loadmaster_ha.controller.credentials import CredentialsProblem, PairSessions

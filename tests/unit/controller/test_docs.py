@@ -14,9 +14,9 @@ EVENT = re.compile(r'Event\(\s*"([A-Za-z]+)"')
 
 
 def test_the_generated_pages_are_fresh():
-    for name, content in pages().items():
-        stored = (ROOT / "docs" / "reference" / name).read_text(encoding="utf-8")
-        assert stored == content, f"run python -m loadmaster_ha.cli.reference (docs/reference/{name})"
+    for name, content in pages(ROOT / "docs").items():
+        stored = (ROOT / "docs" / name).read_text(encoding="utf-8")
+        assert stored == content, f"run python -m loadmaster_ha.cli.reference (docs/{name})"
 
 
 def entries() -> set[str]:

@@ -1,4 +1,4 @@
-"""Status for every situation a visit can find: valid, judged alike by kstatus, still while nothing changes."""
+"""Status for every situation a visit can find: valid, judged as kstatus does, still while nothing changes."""
 
 import itertools
 
