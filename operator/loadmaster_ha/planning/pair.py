@@ -71,14 +71,12 @@ def plan_deletion(target: PairTarget, observation: Observation) -> Plan:
         findings = prerequisites.check_readable(layout, observation)
     except InvalidResourceID:
         return Plan()
-    changes, state = _Steps(layout, observation, deleting=True), removal
-    for change in state.plan_interface_removal(layout, observation):
-        changes.add(change)
-    changes.add(state.plan_balancer_removal(layout, changes.observation))
-    for change in security_groups.plan_removal(layout, changes.observation):
-        changes.add(change)
-    changes.add(state.plan_address_removal(layout, changes.observation))
-    return _held_or_free(tuple(changes.done), findings)
+    steps = _Steps(layout, observation, deleting=True)
+    steps.add_all(removal.plan_interface_removal(layout, observation))
+    steps.add(removal.plan_balancer_removal(layout, steps.observation))
+    steps.add_all(security_groups.plan_removal(layout, steps.observation))
+    steps.add(removal.plan_address_removal(layout, steps.observation))
+    return _held_or_free(tuple(steps.done), findings)
 
 
 def left_behind(target: PairTarget, observation: Observation) -> tuple[ResourceID, ...]:
@@ -144,6 +142,10 @@ class _Steps:
         self.observation = after
         self.done.append(change)
 
+    def add_all(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            self.add(change)
+
     def add_in_any_order(self, changes: Sequence[Change]) -> None:
         """Independent changes, each when the invariants allow it: what opens comes before what closes."""
         pending = list(changes)
@@ -174,14 +176,11 @@ def _changes(layout: Layout, observation: Observation) -> tuple[Change, ...]:
     joining = interfaces.plan_joining(layout, observation, memberships)
     in_use = bool(balancer_change or leaving or joining)
     steps.add_in_any_order(security_groups.plan_openings(layout, observation, in_use=in_use))
-    for change in leaving:
-        steps.add(change)
+    steps.add_all(leaving)
     steps.add(balancer_change)
-    for change in interfaces.plan_joining(layout, steps.observation, memberships):
-        steps.add(change)
+    steps.add_all(interfaces.plan_joining(layout, steps.observation, memberships))
     steps.add_in_any_order(security_groups.plan_openings(layout, steps.observation, in_use=False))
-    for change in security_groups.plan_closings(layout, steps.observation):
-        steps.add(change)
+    steps.add_all(security_groups.plan_closings(layout, steps.observation))
     return tuple(steps.done)
 
 

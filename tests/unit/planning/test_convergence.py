@@ -1,4 +1,4 @@
-"""Whatever others have in Azure and whatever the manifest was: the plan leads to the same end (Hypothesis)."""
+"""Whatever others have in Azure, whatever the manifest was: the plan leads to the same end (Hypothesis)."""
 
 import copy
 from typing import Any
