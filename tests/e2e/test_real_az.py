@@ -33,9 +33,14 @@ def azure_cli():
 
 @pytest.fixture
 async def logged_emulator(tmp_path):
-    """An emulator whose operations take a moment, and the file with its traffic."""
+    """An emulator whose operations take a moment, and the file with its traffic.
+
+    Without `Retry-After` `az` asks for the state of an operation every 30 seconds.
+    """
     log = tmp_path / "traffic.jsonl"
-    async with running_emulator("--latency", "0.2", "--traffic-log", str(log)) as emulator:
+    async with running_emulator(
+        "--latency", "0.2", "--retry-after", "1", "--traffic-log", str(log)
+    ) as emulator:
         yield emulator, log
 
 

@@ -24,6 +24,7 @@ UNITS = (0, 1)
 class GuideSetUp:
     """The guide's set-up in one resource group; every command is what follows the word `az`."""
 
+    subscription: str = "11111111-2222-3333-4444-555555555555"
     group: str = "edge"
     location: str = "westeurope"
     network: str = "app"
@@ -68,11 +69,11 @@ class GuideSetUp:
         return f"lm-{unit}"
 
     def machine_path(self, unit: int) -> str:
-        """Where a machine is, with the placeholder that `az rest` fills in."""
+        """Id of a unit's machine."""
         return self._path("Microsoft.Compute", "virtualMachines", self.machine(unit))
 
     def balancer_path(self) -> str:
-        """Where the balancer is, with the placeholder that `az rest` fills in."""
+        """Id of the balancer."""
         return self._path("Microsoft.Network", "loadBalancers", self.balancer_name)
 
     def machine_command(self, unit: int) -> list[str]:
@@ -121,7 +122,7 @@ class GuideSetUp:
         return {name: {"value": value} for name, value in values.items()}
 
     def _path(self, provider: str, kind: str, name: str) -> str:
-        group = f"/subscriptions/{{subscriptionId}}/resourceGroups/{self.group}"
+        group = f"/subscriptions/{self.subscription}/resourceGroups/{self.group}"
         return f"{group}/providers/{provider}/{kind}/{name}"
 
     def _security_rules(self) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tests.support import guide_az
@@ -24,9 +24,8 @@ class Builder:
 
     def __init__(self, arm: ArmClient, subscription: str, guide: GuideSetUp) -> None:
         self._arm = arm
-        self.guide = guide
+        self.guide = replace(guide, subscription=subscription)
         self.group = f"/subscriptions/{subscription}/resourceGroups/{guide.group}"
-        self._subscription = subscription
 
     def network(self, kind: str, name: str) -> str:
         return f"{self.group}/providers/Microsoft.Network/{kind}/{name}"
@@ -83,9 +82,8 @@ class Builder:
             interface = self.network("networkInterfaces", guide.interface(unit))
             body = here | {"properties": {"ipConfigurations": [configuration]}}
             await self.put(interface, NETWORK_API, body)
-            text = json.dumps(guide.machine_body(unit)).replace("{subscriptionId}", self._subscription)
             machine = f"{machines}/virtualMachines/{guide.machine(unit)}"
-            await self.put(machine, COMPUTE_API, json.loads(text))
+            await self.put(machine, COMPUTE_API, guide.machine_body(unit))
 
     async def deploy_template(self, name: str = "guide") -> Any:
         """Deploy the balancer's part with `guide_template.json`; the finished deployment."""

@@ -6,7 +6,7 @@ each object is closed, which is what finds a misspelt one. Definitions are flatt
 one JSON Schema bundle so that objects can be closed at all.
 
 The descriptions are of network 2024-01-01, compute 2024-07-01 and resources 2024-07-01. What the newer
-version of the SDK adds to the network types comes from its models (`derived-*.json`): such a property is
+version of the SDK adds to the network types comes from its models (`sdkmodels`): such a property is
 accepted, and counted in `newer_properties`, so that a report can list it. Neighbours: `traffic` (what is
 checked), `azspecs` (where the files are).
 """
@@ -21,14 +21,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
-from tests.support import azspecs
+from tests.support import azspecs, sdkmodels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from tests.support.traffic import Exchange
 
-_DERIVED = "derived-azure-mgmt-network-33.1.0"
+# Operations newer than the descriptions, and the status codes that the SDK accepts.
+_NEWER_OPERATIONS = {("POST", "/loadbalancingrules/{}/health"): (200, 202)}
 _OPERATION_STATUS = (
     "specification/common-types/resource-management/v5/types.json#/definitions/OperationStatusResult"
 )
@@ -110,16 +111,14 @@ class SwaggerValidator:
     """Checks exchanges one by one; keeps what was seen for reports.
 
     Args:
-        folder: holds `specification/` and the `derived-*.json` files (`azspecs.require()`).
+        folder: holds `specification/` (`azspecs.require()`).
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._models: dict[str, Any] = azspecs.load(folder / f"{_DERIVED}-models.json")
         self._defs: dict[str, Any] = {"~error": _ERROR_BODY}
         self._added: dict[str, set[str]] = {}
         self._operations = sorted(self._read_operations(), key=lambda found: -found.literals)
-        self._newer_operations = self._read_newer_operations()
         self._status_schema = self._reference(_OPERATION_STATUS)
         self.checked: Counter[str] = Counter()
         """Exchanges by operation id."""
@@ -232,10 +231,11 @@ class SwaggerValidator:
         """Check the final answer of a long-running action, from its Location, against a model of the SDK."""
         return self._violations(exchange, self._model(model), exchange.response_body)
 
-    def _newer_status(self, exchange: Exchange) -> list[int] | None:
-        wanted = exchange.path.rstrip("/").lower()
-        for method, pattern, statuses in self._newer_operations:
-            if method == exchange.method.upper() and pattern.fullmatch(wanted):
+    @staticmethod
+    def _newer_status(exchange: Exchange) -> tuple[int, ...] | None:
+        shape = shape_of(exchange.path.lower())
+        for (method, end), statuses in _NEWER_OPERATIONS.items():
+            if method == exchange.method.upper() and shape.endswith(end):
                 return statuses
         return None
 
@@ -286,10 +286,6 @@ class SwaggerValidator:
                         source=source,
                     )
 
-    def _read_newer_operations(self) -> list[tuple[str, re.Pattern[str], list[int]]]:
-        operations = azspecs.load(self._folder / f"{_DERIVED}-operations.json")["operations"]
-        return [(each["method"], _path_pattern(each["path"]), each["ok"]) for each in operations]
-
     # -- OpenAPI 2 to closed JSON Schema ---------------------------------------------------------------------
 
     def _convert(self, schema: Any, source: str) -> dict[str, Any]:
@@ -302,7 +298,7 @@ class SwaggerValidator:
         converted = {key: schema[key] for key in ("type", *_KEYWORDS) if key in schema}
         name = schema.get("x-ms-enum", {}).get("name", "")
         if "enum" in schema and name not in _OPEN_ENUMERATIONS:
-            newer = self._models["enums"].get(name, [])
+            newer = sdkmodels.enumeration(name)
             converted["enum"] = [*schema["enum"], *(value for value in newer if value not in schema["enum"])]
         if schema.get("format") in _FORMATS:
             converted["pattern"] = _FORMATS[schema["format"]]
@@ -357,8 +353,7 @@ class SwaggerValidator:
         properties = self._defs[name].get("properties")
         if properties is None or "Microsoft.Network" not in file:
             return
-        model = self._models["models"].get(definition, {})
-        newer = {key: self._model_type(described["type"]) for key, described in model.items()}
+        newer = {key: self._model_type(each) for key, each in sdkmodels.model(definition).items()}
         for key, schema in (newer | _UNDESCRIBED.get(definition, {})).items():
             if key not in properties:
                 properties[key] = schema
@@ -369,10 +364,9 @@ class SwaggerValidator:
         name = f"sdk~{model}"
         if name not in self._defs:
             self._defs[name] = {}
-            described = self._models["models"][model]
             self._defs[name] = {
                 "type": "object",
-                "properties": {key: self._model_type(each["type"]) for key, each in described.items()},
+                "properties": {key: self._model_type(each) for key, each in sdkmodels.model(model).items()},
                 "additionalProperties": False,
             }
         return {"$ref": f"#/$defs/{name}"}
@@ -383,9 +377,9 @@ class SwaggerValidator:
         if listed := re.fullmatch(r"list\[(.*)\]", plain):
             return {"type": "array", "items": self._model_type(listed[1])}
         if enumeration := re.fullmatch(r"Union\[str, (\w+)(?:, NoneType)?\]", plain):
-            values = self._models["enums"].get(enumeration[1])
-            return {"type": "string", "enum": values} if values else {"type": "string"}
-        if plain in self._models["models"]:
+            values = sdkmodels.enumeration(enumeration[1])
+            return {"type": "string", "enum": [*values]} if values else {"type": "string"}
+        if sdkmodels.model(plain):
             return self._model(plain)
         simple = {"str": "string", "int": "integer", "bool": "boolean"}.get(plain)
         return {"type": simple} if simple else {}

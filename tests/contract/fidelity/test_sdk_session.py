@@ -7,8 +7,6 @@ descriptions are older, so what only the newer version has is listed in docs/fid
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.identity.aio import ClientSecretCredential
@@ -110,8 +108,7 @@ async def _prerequisites(network, compute, group):
         await _done(
             network.network_interfaces.begin_create_or_update(GUIDE.group, GUIDE.interface(unit), body)
         )
-        subscription = group.split("/")[2]
-        machine = json.loads(json.dumps(GUIDE.machine_body(unit)).replace("{subscriptionId}", subscription))
+        machine = GUIDE.machine_body(unit)
         await _done(
             compute.virtual_machines.begin_create_or_update(GUIDE.group, GUIDE.machine(unit), machine)
         )
