@@ -4,6 +4,8 @@ import pytest
 from tests.support.emulator import seed_guide_network
 from tests.support.emulator_bodies import HERE, Balancer, public_body
 
+from loadmaster_ha.emulator.settings import Disputed
+
 
 @pytest.fixture
 async def guide(azure):
@@ -374,8 +376,6 @@ async def test_an_internal_balancer_has_no_outbound_rules(guide):
 
 @pytest.mark.parametrize("refused", [False, True])
 async def test_sending_members_back_under_their_own_names(serve, refused):
-    from loadmaster_ha.emulator.settings import Disputed  # noqa: PLC0415 - a switch of the server
-
     azure = await serve(disputed=Disputed(echoed_pool_addresses_refused=refused))
     await seed_guide_network(azure)
     balancer = Balancer(azure)
@@ -407,8 +407,6 @@ async def test_sending_members_back_under_another_name_is_the_known_refusal(guid
 
 @pytest.mark.parametrize("clears", [False, True])
 async def test_admin_state_and_a_put_of_the_whole(serve, clears):
-    from loadmaster_ha.emulator.settings import Disputed  # noqa: PLC0415 - a switch of the server
-
     azure = await serve(disputed=Disputed(whole_put_clears_admin_state=clears))
     await seed_guide_network(azure)
     balancer = Balancer(azure)
@@ -444,3 +442,26 @@ async def test_ip_based_pools_survive_beside_interface_based_ones(guide):
     (shown,) = pool["properties"]["loadBalancerBackendAddresses"]
     assert shown["name"] == "far"
     assert entry["properties"].items() <= shown["properties"].items()
+
+
+@pytest.mark.parametrize("refused", [True, False])
+async def test_moving_a_frontend_to_another_subnet_is_disputed(serve, refused):
+    azure = await serve(disputed=Disputed(frontend_move_refused=refused))
+    await seed_guide_network(azure)
+    balancer = Balancer(azure)
+    await azure.made(balancer.path, balancer.body)
+    where = frontend(balancer)["subnet"]["id"]
+    frontend(balancer)["subnet"] = {"id": where.replace("/subnets/lb", "/subnets/lm")}
+    answer = await azure.arm("PUT", balancer.path, balancer.body)
+    assert answer.status == (400 if refused else 200)
+    shown = (await azure.arm("GET", balancer.path)).body["properties"]["frontendIPConfigurations"][0]
+    assert shown["properties"]["privateIPAddress"] == ("10.0.2.4" if refused else "10.0.1.6")
+
+
+@pytest.mark.parametrize(("long", "status"), [(True, 201), (False, 400)])
+async def test_idle_timeouts_above_half_an_hour_are_disputed(serve, long, status):
+    azure = await serve(disputed=Disputed(idle_timeout_100=long))
+    await seed_guide_network(azure)
+    balancer = Balancer(azure)
+    rule(balancer)["idleTimeoutInMinutes"] = 31
+    assert (await azure.arm("PUT", balancer.path, balancer.body)).status == status

@@ -147,6 +147,35 @@ async def test_joining_a_balancer_that_is_being_changed_is_a_lock(guide, clock):
     assert (await guide.arm("PUT", guide.network("networkInterfaces", "lm-0-nic"), body)).status == 200
 
 
+async def test_changing_a_balancer_whose_member_is_being_changed_is_a_lock(serve, clock):
+    azure = await serve()
+    await seed_guide_network(azure)
+    balancer = Balancer(azure)
+    await azure.made(balancer.path, balancer.body)
+    nic = azure.network("networkInterfaces", "lm-0-nic")
+    await azure.add_fault(verb="PUT", path="lm-0-nic", operationLatency=10)
+    assert (await azure.arm("PUT", nic, await balancer.joined(azure, 0))).status == 200
+    balancer.properties["probes"][0]["properties"]["intervalInSeconds"] = 7
+    refused = await azure.arm("PUT", balancer.path, balancer.body)
+    assert (refused.status, refused.code) == (429, "RetryableError")
+    detail = refused.body["error"]["details"][0]
+    assert detail["code"] == "ReferencedResourceNotProvisioned"
+    assert detail["message"].endswith(
+        "the last operation that updated/is updating the resource is PutNicOperation."
+    )
+    clock.forward(11)
+    assert (await azure.arm("PUT", balancer.path, balancer.body)).status == 200
+
+
+async def test_a_status_that_cannot_be_read_once_is_no_end_of_the_operation(slow, clock):
+    answer = await slow.arm("PUT", slow.network("publicIPAddresses", "pip"), public_body())
+    await slow.add_fault(verb="GET", path="/operations/", status=500)
+    assert (await slow.arm("GET", answer.headers["azure-asyncoperation"])).status == 500
+    assert (await slow.arm("GET", answer.headers["azure-asyncoperation"])).body == {"status": "InProgress"}
+    clock.forward(11)
+    assert (await slow.arm("GET", answer.headers["azure-asyncoperation"])).body == {"status": "Succeeded"}
+
+
 async def test_a_second_write_of_an_interface_is_a_lock(serve):
     azure = await serve(latency_by_type={"microsoft.network/networkinterfaces": 10.0})
     await azure.arm("PUT", azure.group("edge"), HERE)
