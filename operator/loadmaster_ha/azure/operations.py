@@ -74,9 +74,9 @@ def poll(operation: Operation) -> ArmRequest:
 def looked(operation: Operation, response: ArmResponse, *, now: datetime | None = None) -> Outcome:
     """What one poll says.
 
-    An error on the status URL is a failure to read the status, not of the operation: Azure's passing faults
-    mean "still running", anything else (the status is forgotten, may not be read) that only observing can
-    tell.
+    An error on the status URL is a failure to read the status, not of the operation. Azure's passing faults
+    mean "still running". After anything else (the status is forgotten, or may not be read) only observing can
+    tell what became of it.
     """
     now = now or datetime.now(UTC)
     age = _age(operation, now)
@@ -99,7 +99,7 @@ def looked(operation: Operation, response: ArmResponse, *, now: datetime | None 
 
 
 def lost(operation: Operation, failure: ConnectionFailed, *, now: datetime | None = None) -> Outcome:
-    """A poll without an answer: the operation goes on without us; `AzureUnreachable` is for the log only."""
+    """A poll without an answer: the operation goes on without us."""
     age = _age(operation, now or datetime.now(UTC))
     if age > LONGEST_OPERATION or failure.reason == "ForeignURL":
         return Outdated("OperationUnreadable", failure.message)
