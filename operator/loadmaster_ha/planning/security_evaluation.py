@@ -161,9 +161,9 @@ def _covers(prefix: str, wanted: str, networks: tuple[Network, ...]) -> Match:
 
 
 def _tag_holds_tag(tag: str, wanted: str) -> Match:
-    """The host's address, where probes come from, belongs to VirtualNetwork too (Azure: service tags)."""
+    """Whether a tag holds another; whether VirtualNetwork holds the probes' source, Azure's pages disagree."""
     if wanted == _PROBE:
-        return {"virtualnetwork": Match.YES, "internet": Match.NO}.get(tag, Match.MAYBE)
+        return Match.NO if tag == "internet" else Match.MAYBE
     if tag == _PROBE or {tag, wanted} == {"internet", "virtualnetwork"}:
         return Match.NO
     return Match.MAYBE

@@ -13,6 +13,13 @@ from loadmaster_ha.planning.reasons import Reason, finding
 REFUSALS: Final = frozenset({"AuthorizationFailed", "LinkedAuthorizationFailed", "Forbidden"})
 """Answers that will be the same until somebody grants a right."""
 
+TELLING: Final = {
+    "Throttled": Severity.WAITING,
+    "BudgetExhausted": Severity.WAITING,
+    "SubscriptionNotFound": Severity.BLOCKING,
+}
+"""Answers about the whole subscription: they are the reason themselves, whatever was being read."""
+
 
 def could_read(context: Context) -> Iterator[Finding]:
     """Every need is known."""
@@ -40,6 +47,8 @@ def _unread(need: Need, reading: Unknown, *, optional: bool) -> Finding:
     subject = need.virtual_network if isinstance(need, AddressQuestion) else need
     what = f"whether {need.address} is free in {subject}" if isinstance(need, AddressQuestion) else str(need)
     message = f"Could not read {what}: {reading.reason}: {reading.message}".rstrip(". ")
+    if (severity := TELLING.get(reading.reason)) is not None:
+        return Finding(reading.reason, reading.message, severity, str(subject))
     if reading.reason not in REFUSALS:
         return finding(Reason.COULD_NOT_READ, subject, message)
     if optional:
