@@ -55,6 +55,8 @@ _UNDESCRIBED = {
     "LoadBalancerBackendAddress": {name: {"type": "string"} for name in ("id", "etag", "type")},
     "LoadBalancerBackendAddressPropertiesFormat": {"provisioningState": {"type": "string"}},
 }
+# Required of lists of subscriptions and tenants; the real Azure leaves it out of a last page.
+_NOT_ALWAYS_SENT = frozenset({"nextLink"})
 _ERROR = {
     "type": "object",
     "required": ["error"],
@@ -333,7 +335,7 @@ class SwaggerValidator:
         return {
             "type": "object",
             "properties": properties,
-            "required": sorted(required),
+            "required": sorted(required - _NOT_ALWAYS_SENT),
             "additionalProperties": False,
         }
 

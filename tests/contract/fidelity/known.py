@@ -118,13 +118,6 @@ MISSING: dict[str, str] = {
 }
 """Pattern of `operation id + place` to why the emulator's answer has no such property."""
 
-UNLIKE_DESCRIPTION: dict[str, str] = {
-    "'nextLink' is a required property": (
-        "described as required for subscriptions and tenants; the real Azure leaves it out of a last page"
-    ),
-}
-"""Part of a violation's text to why the emulator's answer is not as described."""
-
 
 def reason_unsupported(example: Example) -> str | None:
     """Why an example is not sent; `None` when it is."""
@@ -140,11 +133,6 @@ def reason_missing(example: Example, where: str) -> str | None:
     """Why the emulator's answer to an example lacks a property; `None` when there is no reason."""
     key = f"{example.operation_id}{where}"
     return next((reason for pattern, reason in MISSING.items() if re.search(pattern, key)), None)
-
-
-def reason_unlike(violation: str) -> str | None:
-    """Why an answer is not as described; `None` when there is no reason."""
-    return next((reason for text, reason in UNLIKE_DESCRIPTION.items() if text in violation), None)
 
 
 def unused(outcomes: Iterable[Outcome]) -> list[str]:
