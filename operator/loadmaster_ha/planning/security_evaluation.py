@@ -161,7 +161,7 @@ def _covers(prefix: str, wanted: str, networks: tuple[Network, ...]) -> Match:
 
 
 def _tag_holds_tag(tag: str, wanted: str) -> Match:
-    """Whether a tag holds another; whether VirtualNetwork holds the probes' source, Azure's pages disagree."""
+    """Whether a tag holds another; for VirtualNetwork and the probes' source Azure's pages disagree."""
     if wanted == _PROBE:
         return Match.NO if tag == "internet" else Match.MAYBE
     if tag == _PROBE or {tag, wanted} == {"internet", "virtualnetwork"}:

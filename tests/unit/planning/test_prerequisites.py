@@ -437,7 +437,9 @@ def test_a_public_balancer_without_any_security_group_lets_nothing_in():
     [
         (world.BALANCER, Unknown("Timeout", "ARM did not answer"), Reason.COULD_NOT_READ, WAITING),
         (world.SLAVE_INTERFACE, Unknown("AuthorizationFailed", "no"), Reason.AUTHORIZATION_FAILED, BLOCKING),
-        (world.SLAVE_MACHINE, Unknown("Throttled", "later"), Reason.COULD_NOT_READ, WAITING),
+        (world.SLAVE_MACHINE, Unknown("ServerError", "later"), Reason.COULD_NOT_READ, WAITING),
+        (world.SLAVE_MACHINE, Unknown("Throttled", "later"), "Throttled", WAITING),
+        (world.BALANCER, Unknown("SubscriptionNotFound", "none"), "SubscriptionNotFound", BLOCKING),
         (world.AVAILABILITY_SET, Unknown("AuthorizationFailed", "no"), Reason.NOT_CHECKED, WARNING),
     ],
 )
