@@ -100,13 +100,14 @@ async def open_stage(
     folder: Path,
     *,
     latency: float = 0.0,
+    retry_after: int | None = None,
     pairs: int = 1,
     kubeconfig: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[Stage]:
     """Start API server (unless a kubeconfig is given) and emulator, install the CRDs, build the network.
 
-    `latency` is how long Azure's operations take, in seconds.
+    `latency` is how long Azure's operations take, and `retry_after` what it tells clients to wait, in seconds.
     """
     async with contextlib.AsyncExitStack() as stack:
         if kubeconfig is None:
@@ -117,7 +118,7 @@ async def open_stage(
             say(f"using your cluster ({kubeconfig})")
         cluster = await stack.enter_async_context(await Cluster.connect(kubeconfig))
         await cluster.install_crds(ROOT / "crds")
-        emulator = await stack.enter_async_context(_emulator(folder, latency))
+        emulator = await stack.enter_async_context(_emulator(folder, latency, retry_after))
         say(f"an emulated Azure runs at {emulator.url}")
         site = Site(emulator.arm)
         await site.build(pairs)
@@ -134,9 +135,11 @@ async def open_stage(
 
 
 @contextlib.asynccontextmanager
-async def _emulator(folder: Path, latency: float) -> AsyncIterator[Emulator]:
+async def _emulator(folder: Path, latency: float, retry_after: int | None) -> AsyncIterator[Emulator]:
     state = folder / "azure"
-    arguments = ("serve", "--listen", "127.0.0.1:0", "--state-dir", str(state), "--latency", str(latency))
+    arguments = ["serve", "--listen", "127.0.0.1:0", "--state-dir", str(state), "--latency", str(latency)]
+    if retry_after is not None:
+        arguments += ["--retry-after", str(retry_after)]
     log = folder / "emulator.log"
     async with Process("emulator", command("loadmaster-emulator"), *arguments, log=log) as process:
         said = await process.until(lambda text: "ready" in text)
