@@ -25,7 +25,7 @@ from lab.cluster import is_ready
 from lab.stage import CREDENTIALS, Stage, open_stage
 
 LATENCY_SECONDS = 1.0
-# Without this header, which Azure does not always send, az asks for an operation's state every 30 seconds only.
+# Without this header, which Azure does not always send, az asks for an operation's state every 30 seconds.
 RETRY_AFTER_SECONDS = 1
 NAMESPACE = "economy"
 JSON = dict[str, Any]

@@ -107,7 +107,7 @@ async def open_stage(
 ) -> AsyncIterator[Stage]:
     """Start API server (unless a kubeconfig is given) and emulator, install the CRDs, build the network.
 
-    `latency` is how long Azure's operations take, and `retry_after` what it tells clients to wait, in seconds.
+    `latency` is how long Azure's operations take, and `retry_after` what it tells clients to wait, in s.
     """
     async with contextlib.AsyncExitStack() as stack:
         if kubeconfig is None:
