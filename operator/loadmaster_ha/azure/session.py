@@ -5,9 +5,9 @@ and with it one snapshot, one budget and one set of connections.
 """
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from loadmaster_ha.azure import errors, operations
 from loadmaster_ha.azure.budget import Budget, BudgetExhausted, Clock
@@ -92,8 +92,7 @@ class AzureSession:
         Args:
             needs: what should be known, given what is known so far; called until it names nothing new.
             max_age: how old (seconds) a reading made for somebody else may be. What this session wrote is
-            read again in
-                any case.
+                read again in any case, unless Azure's answer to the write was final.
 
         Returns:
             The observation. What could not be read is `Unknown` in it.
@@ -161,7 +160,10 @@ class AzureSession:
         finally:
             if gone_out:
                 self._snapshot.written(change.resource, request.body)
-        return _outcome(request, response)
+        outcome = _outcome(request, response)
+        if isinstance(outcome, Done) and (body := _finished_resource(request, response)) is not None:
+            self._snapshot.answered(change.resource, body)
+        return outcome
 
     async def look(self, operation: Operation) -> Outcome:
         """Look once at a running operation, also at one that another process began.
@@ -213,6 +215,24 @@ def _outcome(request: ArmRequest, response: ArmResponse) -> Outcome:
     if request.verb is Verb.DELETE and errors.is_gone(response):
         return Done()
     return errors.outcome_of_write(response)
+
+
+def _finished_resource(request: ArmRequest, response: ArmResponse) -> Mapping[str, Any] | None:
+    """The resource in the answer to a PUT, when that is its final state.
+
+    Azure moves the etag once more when an operation ends, so only an answer without an operation counts.
+    """
+    body = response.body
+    if (
+        request.verb is not Verb.PUT
+        or request.resource != request.resource.top
+        or not isinstance(body, Mapping)
+    ):
+        return None
+    properties = body.get("properties")
+    state = properties.get("provisioningState") if isinstance(properties, Mapping) else None
+    complete = str(body.get("id", "")).lower() == str(request.resource).lower() and "etag" in body
+    return body if complete and str(state).lower() == "succeeded" else None
 
 
 def _put_off(error: BudgetExhausted) -> TryLater:

@@ -38,6 +38,9 @@ MOST_OFFERS: Final = 1000
 LIST_PAUSE: Final = 600.0
 """Seconds without list calls in a collection that turned out to be mostly other people's."""
 
+_HOLDERS: Final = ("microsoft.network/loadbalancers", "microsoft.network/networkinterfaces")
+"""What takes private addresses, or gives them back."""
+
 READS_AGAINST_WRITES: Final = 3
 """So often is a resource read when somebody else's writes through this session come in between."""
 
@@ -163,7 +166,12 @@ class Snapshot:
             self._changed[other] = now
             self._entries.pop(other, None)
             self._offers.pop(other, None)
-        self._answers.clear()
+        if top.type.lower() in _HOLDERS:
+            self._answers.clear()
+
+    def answered(self, resource: ResourceID, body: Mapping[str, Any]) -> None:
+        """Azure answered a write with the finished resource: as good as reading it. After `written`."""
+        self._keep(resource, _entry(Present(Resource(resource, body, body.get("etag"))), self._clock()))
 
     def _tidy(self, now: float) -> None:
         """Forget what nobody asked for lately."""

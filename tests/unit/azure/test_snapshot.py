@@ -424,6 +424,42 @@ async def test_what_nobody_asks_for_any_more_is_forgotten(session, arm, clock):
     assert set(session._snapshot._entries) == {nic(0)}
 
 
+async def test_an_answer_with_the_finished_resource_is_as_good_as_reading_it(session, arm):
+    arm.add(nic(0))
+    await session.observe(needs(nic(0)))
+    arm.take()
+
+    await session.apply(put(nic(0), provisioningState="Succeeded", new=True), permit=lambda: None)
+    observation = await session.observe(needs(nic(0)), max_age=3600)
+
+    assert arm.take() == [("PUT", "lm-0")]
+    assert observation.get(nic(0)).properties["new"] is True
+    assert observation.get(nic(0)).etag == arm.resources[nic(0)]["etag"]
+
+
+async def test_an_answer_that_is_not_final_is_no_reading(session, arm):
+    arm.add(nic(0))
+
+    await session.apply(put(nic(0), provisioningState="Updating"), permit=lambda: None)
+    await session.observe(needs(nic(0)), max_age=3600)
+
+    assert arm.take() == [("PUT", "lm-0"), ("GET", "lm-0")]
+
+
+async def test_a_free_address_is_asked_for_again_only_after_something_that_takes_addresses(session, arm):
+    question = AddressQuestion(VNET, "10.0.0.9")
+    rule = network(S, "edge", "networkSecurityGroups", "lm-nsg").child("securityRules", "lm_web_check")
+    await session.observe(needs(question))
+
+    await session.apply(put(rule), permit=lambda: None)
+    await session.observe(needs(question), max_age=3600)
+    assert arm.take().count(("GET", "app")) == 1
+
+    await session.apply(put(nic(0)), permit=lambda: None)
+    await session.observe(needs(question), max_age=3600)
+    assert arm.take().count(("GET", "app")) == 1
+
+
 async def test_a_deleted_resource_is_read_as_absent(session, arm):
     arm.add(balancer())
     await session.observe(needs(balancer()))
