@@ -28,6 +28,7 @@ from loadmaster_ha.controller.report import Reporter
 from loadmaster_ha.controller.status import Obstacle, Situation, differences
 from loadmaster_ha.controller.work import FINALIZER, FORCE_DELETE, Memory, Work
 from loadmaster_ha.controller.workqueue import Next, Visit, VisitOutcome
+from loadmaster_ha.planning.arm import ResourceID
 from loadmaster_ha.planning.changes import Plan
 from loadmaster_ha.planning.pair import conflicts, frontend_address, needs, plan, plan_deletion
 from loadmaster_ha.resources.loadmasterpair import Deletion
@@ -194,17 +195,17 @@ class PairController:
             rest = replace(planned, changes=planned.changes[1:])
             # The end is told by the visit that has observed it.
             return work.situation(plan=rest if rest.changes else planned), Next(VisitOutcome.CHANGED, after=0)
-        return _not_done(work, planned, outcome)
+        return _not_done(work, planned, outcome, change.resource)
 
     async def _not_done_yet(
         self, work: Work, operation: Operation, outcome: Outcome
     ) -> tuple[Situation, Next]:
         """An operation of an earlier visit still runs, or has come to a bad end."""
         if isinstance(outcome, Running | Done):
-            return _not_done(work, Plan(), outcome)
+            return _not_done(work, Plan(), outcome, operation.resource)
         log.warning("Azure did not finish %s %s: %s", operation.verb, operation.resource, outcome.message)
         await self._report.failed_operation(work, operation, outcome.reason, outcome.message)
-        return _not_done(work, None, outcome)
+        return _not_done(work, None, outcome, operation.resource)
 
     async def _nothing_to_apply(self, work: Work, planned: Plan) -> tuple[Situation, Next]:
         """Converged, held back on purpose, or kept from it."""
@@ -237,8 +238,10 @@ class PairController:
         await self._kubernetes.set_finalizers(body, [each for each in finalizers if each != FINALIZER])
 
 
-def _not_done(work: Work, planned: Plan | None, outcome: Outcome) -> tuple[Situation, Next]:
-    """What a write, or the look at one, means that has not come to its good end."""
+def _not_done(
+    work: Work, planned: Plan | None, outcome: Outcome, resource: ResourceID
+) -> tuple[Situation, Next]:
+    """What a write of `resource`, or the look at one, means that has not come to its good end."""
     if isinstance(outcome, Running):
         running = work.situation(plan=planned, operation=outcome.operation)
         return running, Next(VisitOutcome.CHANGED, after=outcome.after)
@@ -252,9 +255,9 @@ def _not_done(work: Work, planned: Plan | None, outcome: Outcome) -> tuple[Situa
             obstacle = Obstacle(Reason.CHANGED_MEANWHILE, f"{reason}: {message} It is read and planned anew.")
             after = 0.0 if work.memory.outdated <= 1 else None
         case TryLater(reason, message, after):
-            obstacle = Obstacle(reason, message)
+            obstacle = Obstacle(reason, f"Could not change {resource} yet: {message}")
         case Refused(reason, message):
-            obstacle = Obstacle(reason, message, blocking=True)
+            obstacle = Obstacle(reason, f"Azure refused a change of {resource}: {message}", blocking=True)
         case _:
             assert_never(outcome)
     return work.situation(plan=planned, obstacle=obstacle), Next(VisitOutcome.WAITING, after=after)
