@@ -18,7 +18,7 @@ from loadmaster_ha.planning.bodies import (
     references,
 )
 from loadmaster_ha.planning.changes import Difference, Put, Section
-from loadmaster_ha.planning.diff import differences, merged_tags, tag_differences
+from loadmaster_ha.planning.diff import differences, merged_tags, readable, tag_differences
 from loadmaster_ha.planning.layout import Layout
 from loadmaster_ha.planning.location import location
 from loadmaster_ha.planning.normalise import writable
@@ -180,6 +180,11 @@ def _comparable(collection: str, body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _described(want: Mapping[str, Any]) -> str:
+    """A new entry in few words: its address, or its protocol and ports."""
+    if "publicIPAddress" in want:
+        return f"public address {readable(want['publicIPAddress'])}"
+    if "subnet" in want:
+        return f"{want.get('privateIPAddress', 'a dynamic address')} in subnet {readable(want['subnet'])}"
     ports = [f"{want[key]}" for key in ("frontendPort", "backendPort", "port") if key in want]
     return f"{want.get('protocol', '')} {' to '.join(ports)}".strip() or "present"
 

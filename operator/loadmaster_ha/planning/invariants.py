@@ -17,9 +17,8 @@ from loadmaster_ha.planning.layout import Layout, interface_memberships
 from loadmaster_ha.planning.normalise import writable
 from loadmaster_ha.planning.observation import Observation, Resource
 from loadmaster_ha.planning.ownership import without_ownership
-from loadmaster_ha.planning.reachability import Purpose, Requirement, is_reachable, requirements
+from loadmaster_ha.planning.reachability import Ways, vital_requirements
 
-_KEPT_OPEN: Final = frozenset({Purpose.PROBE, Purpose.PARTNER, Purpose.SYNCHRONISATION, Purpose.MANAGEMENT})
 _BALANCER_COLLECTIONS: Final = (*COLLECTIONS, OUTBOUND_RULES, "inboundNatPools")
 
 
@@ -100,7 +99,11 @@ def _foreign(layout: Layout, before: Observation, change: Change, after: Observa
     old, new = before.get(top), after.get(top)
     if old is None or change.section is Section.PUBLIC_ADDRESS:
         return
-    if isinstance(change, Delete) and change.resource == top:
+    if change.resource != top:
+        if not layout.names.owns(change.resource.name):
+            yield "it would alter what is not ours"
+        return
+    if isinstance(change, Delete):
         section = properties(foreign_content(layout, old))
         if any(section.get(collection) for collection in _BALANCER_COLLECTIONS):
             yield "it has entries of others"
@@ -111,14 +114,11 @@ def _foreign(layout: Layout, before: Observation, change: Change, after: Observa
 def _closed(layout: Layout, before: Observation, after: Observation) -> Iterator[str]:
     ports = {layout.spec.health_check.port, *_probe_ports(layout, before)}
     still = {layout.spec.health_check.port, *_probe_ports(layout, after)}
-    seen: set[Requirement] = set()
-    for port in sorted(ports & still):
-        for requirement in requirements(layout, before, check_port=port):
-            if requirement.purpose not in _KEPT_OPEN or requirement in seen:
-                continue
-            seen.add(requirement)
-            if is_reachable(before, requirement) and not is_reachable(after, requirement):
-                yield f"it would close {requirement.flow} ({requirement.purpose})"
+    old, new = Ways(before), Ways(after)
+    vital = (found for port in ports & still for found in vital_requirements(layout, before, check_port=port))
+    for requirement in dict.fromkeys(vital):
+        if not new.is_open(requirement) and old.is_open(requirement):
+            yield f"it would close {requirement.flow} ({requirement.purpose})"
 
 
 def _probe_ports(layout: Layout, observation: Observation) -> set[int]:

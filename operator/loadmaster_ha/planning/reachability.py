@@ -1,14 +1,15 @@
 """Who has to reach the units: the flows that the pair needs, through every security group on their way."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from loadmaster_ha.domain.ha import SYNCHRONISATION_PORT
 from loadmaster_ha.planning.arm import ResourceID
 from loadmaster_ha.planning.layout import Attachment, Layout
-from loadmaster_ha.planning.observation import Observation, Resource
-from loadmaster_ha.planning.security_evaluation import Flow, Verdict, address_space_of, evaluate
+from loadmaster_ha.planning.observation import Observation
+from loadmaster_ha.planning.security_evaluation import Flow, Verdict, address_space_of, decide, inbound_rules
 from loadmaster_ha.planning.security_groups import attached_groups
 from loadmaster_ha.planning.security_rules import PROBE_SOURCE, default_sources, management_ports
 from loadmaster_ha.resources.loadmasterpair import Protocol
@@ -47,6 +48,18 @@ def requirements(
     layout: Layout, observation: Observation, *, check_port: int | None = None
 ) -> Iterator[Requirement]:
     """Every flow that the pair needs; `check_port` where it is another than the manifest's for the moment."""
+    yield from vital_requirements(layout, observation, check_port=check_port)
+    for arm in layout.arms:
+        for attachment in layout.on_arm(arm):
+            address = attachment.address(observation)
+            if address is not None:
+                yield from _services(layout, attachment, arm, address)
+
+
+def vital_requirements(
+    layout: Layout, observation: Observation, *, check_port: int | None = None
+) -> Iterator[Requirement]:
+    """The flows that must never be cut: probe, partner, synchronisation, management."""
     port = check_port or layout.spec.health_check.port
     units = layout.addresses(None, observation)
     for arm in layout.arms:
@@ -59,22 +72,42 @@ def requirements(
                 )
                 if arm is None:
                     yield from _to_unit(layout, attachment, address, units, port)
-                yield from _services(layout, attachment, arm, address)
 
 
-def passages(observation: Observation, requirement: Requirement) -> Iterator[Passage]:
-    """What each security group on the way does; both the subnet's and the interface's must allow."""
-    subnet = requirement.attachment.subnet(observation)
-    space = address_space_of(None if subnet is None else observation.get(subnet.top))
-    for group in attached_groups(observation, subnet, requirement.attachment.interface):
-        known: Resource | None = observation.get(group)
-        if known is not None:
-            yield Passage(requirement, group, evaluate(known, requirement.flow, space))
+class Ways:
+    """The ways to the units' interfaces through the security groups of one observation."""
 
+    def __init__(self, observation: Observation) -> None:
+        self._observation = observation
+        self._groups: dict[Attachment, tuple[ResourceID, ...]] = {}
+        self._spaces: dict[Attachment, tuple[str, ...]] = {}
+        self._rules: dict[ResourceID, tuple[tuple[bool, Mapping[str, Any]], ...] | None] = {}
 
-def is_reachable(observation: Observation, requirement: Requirement) -> bool:
-    """Whether a flow passes every known security group on its way."""
-    return all(passage.verdict.allowed for passage in passages(observation, requirement))
+    def passages(self, requirement: Requirement) -> Iterator[Passage]:
+        """What each security group on the way does; both the subnet's and the interface's must allow."""
+        attachment = requirement.attachment
+        if attachment not in self._groups:
+            self._look_up(attachment)
+        for group in self._groups[attachment]:
+            rules = self._rules[group]
+            if rules is not None:
+                verdict = decide(rules, requirement.flow, self._spaces[attachment])
+                yield Passage(requirement, group, verdict)
+
+    def is_open(self, requirement: Requirement) -> bool:
+        """Whether a flow passes every known security group on its way."""
+        return all(passage.verdict.allowed for passage in self.passages(requirement))
+
+    def _look_up(self, attachment: Attachment) -> None:
+        subnet = attachment.subnet(self._observation)
+        groups = attached_groups(self._observation, subnet, attachment.interface)
+        self._groups[attachment] = groups
+        self._spaces[attachment] = address_space_of(
+            None if subnet is None else self._observation.get(subnet.top)
+        )
+        for group in groups:
+            known = self._observation.get(group)
+            self._rules[group] = None if known is None else inbound_rules(known)
 
 
 def _to_unit(

@@ -62,16 +62,27 @@ class Verdict:
     certain: bool = True
 
 
-def evaluate(group: Resource, flow: Flow, address_space: Sequence[str]) -> Verdict:
-    """What a security group does with a flow; `address_space` are the prefixes of the virtual network."""
-    networks = tuple(_networks(address_space))
-    certain = True
+def inbound_rules(group: Resource) -> tuple[tuple[bool, Mapping[str, Any]], ...]:
+    """The inbound rules of a group in the order in which they are asked, as (is a default rule, rule)."""
     rules = [(False, rule) for rule in children(group, "securityRules")]
     rules += [(True, rule) for rule in children(group, "defaultSecurityRules") or _default_rules()]
-    for is_default, rule in sorted(rules, key=lambda found: _priority(found[1])):
+    inbound = (
+        found for found in rules if str(properties(found[1]).get("direction", "Inbound")).lower() == "inbound"
+    )
+    return tuple(sorted(inbound, key=lambda found: _priority(found[1])))
+
+
+def decide(
+    rules: Iterable[tuple[bool, Mapping[str, Any]]], flow: Flow, address_space: Sequence[str]
+) -> Verdict:
+    """What rules, in the order in which they are asked, do with a flow.
+
+    `address_space` are the prefixes of the virtual network and its peers (`address_space_of`).
+    """
+    networks = tuple(_networks(address_space))
+    certain = True
+    for is_default, rule in rules:
         body = properties(rule)
-        if str(body.get("direction", "Inbound")).lower() != "inbound":
-            continue
         match = matches(body, flow, networks)
         if match is Match.YES:
             allowed = str(body.get("access")).lower() == "allow"
@@ -83,10 +94,10 @@ def evaluate(group: Resource, flow: Flow, address_space: Sequence[str]) -> Verdi
 
 def matches(rule: Mapping[str, Any], flow: Flow, address_space: Iterable[Network]) -> Match:
     """Whether one rule (its properties) is about the whole of a flow."""
+    if Match.NO in (_protocol(rule, flow), _ports(rule, flow)):
+        return Match.NO
     networks = tuple(address_space)
     return _weakest(
-        _protocol(rule, flow),
-        _ports(rule, flow),
         Match.YES if _is_any(rule, "sourcePortRange", "sourcePortRanges") else Match.MAYBE,
         _side(rule, "source", flow.source, networks),
         _side(rule, "destination", flow.destination, networks),

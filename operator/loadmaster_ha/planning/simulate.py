@@ -49,8 +49,7 @@ def _child(observation: Observation, change: Change) -> Reading[Resource]:
     if parent is None:
         return observation.read(change.resource.top)
     collection, name = change.resource.names[2], change.resource.name
-    body = thaw(parent.body)
-    entries = body.setdefault("properties", {}).get(collection) or []
+    entries = list(parent.properties.get(collection) or [])
     place = next(
         (index for index, entry in enumerate(entries) if name_of(entry).lower() == name.lower()), None
     )
@@ -59,5 +58,5 @@ def _child(observation: Observation, change: Change) -> Reading[Resource]:
         entries = [*entries, entry] if place is None else [*entries[:place], entry, *entries[place + 1 :]]
     elif place is not None:
         entries = [*entries[:place], *entries[place + 1 :]]
-    body["properties"][collection] = entries
+    body = {**parent.body, "properties": {**parent.properties, collection: entries}}
     return Present(Resource(parent.id, body, parent.etag))

@@ -154,6 +154,28 @@ def test_drift_is_told_by_its_field_and_repaired(  # noqa: PLR0917 - one column 
     assert differences(arm) == []
 
 
+def test_the_first_write_of_a_balancer_is_told_entry_by_entry():
+    fresh = ArmModel(world.guide_bodies())
+    (change,) = [
+        found for found in world.plan(fresh, world.target()).changes if found.resource.name == "web-ilb"
+    ]
+    assert [str(difference) for difference in change.differences] == [
+        "frontendIPConfigurations[lm_web_frontend]: missing, should be 10.0.1.100 in subnet lb",
+        "backendAddressPools[lm_web_pool]: missing, should be present",
+        "probes[lm_web_health]: missing, should be Http 8444",
+        "loadBalancingRules[lm_web_check]: missing, should be Tcp 8444 to 8444",
+        "loadBalancingRules[lm_web_service_https]: missing, should be Tcp 443 to 443",
+        "inboundNatRules[lm_web_web_master]: missing, should be Tcp 8441 to 8443",
+        "inboundNatRules[lm_web_web_slave]: missing, should be Tcp 8442 to 8443",
+        "inboundNatRules[lm_web_ssh_master]: missing, should be Tcp 221 to 22",
+        "inboundNatRules[lm_web_ssh_slave]: missing, should be Tcp 222 to 22",
+        "tags[loadmaster.dev-origin]: missing, should be Created",
+        f"tags[loadmaster.dev-owner]: missing, should be {world.UID}",
+        "tags[loadmaster.dev-pair]: missing, should be edge/web",
+    ]
+    assert change.if_match is None
+
+
 def test_a_rule_that_is_gone_and_one_that_should_be_gone_are_told(arm):
     rules = arm.get(world.BALANCER)["properties"]["loadBalancingRules"]
     gone = next(rule for rule in rules if rule["name"] == "lm_web_check")

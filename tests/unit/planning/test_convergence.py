@@ -11,7 +11,7 @@ from tests.unit.planning.arm_model import NETWORK, ArmModel
 from loadmaster_ha.planning import pair
 from loadmaster_ha.planning.changes import Delete, Put, Section
 from loadmaster_ha.planning.layout import Layout
-from loadmaster_ha.planning.reachability import Purpose, is_reachable, requirements
+from loadmaster_ha.planning.reachability import Purpose, Ways, requirements
 
 EXAMPLES = settings(
     max_examples=8,
@@ -376,7 +376,7 @@ def test_what_must_stay_open_is_open_after_every_single_write(old, new):
         probed = balancer["probes"][0]["properties"]["port"]
         for needed in requirements(Layout(target), observation, check_port=probed):
             if needed.purpose in (Purpose.PROBE, Purpose.PARTNER, Purpose.SYNCHRONISATION):
-                assert is_reachable(observation, needed), needed.flow
+                assert Ways(observation).is_open(needed), needed.flow
         changes = pair.plan(target, observation).changes
         if not changes:
             return

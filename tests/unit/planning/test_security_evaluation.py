@@ -8,7 +8,7 @@ from tests.unit.planning.arm_model import default_rules
 
 from loadmaster_ha.planning.arm import ResourceID
 from loadmaster_ha.planning.observation import Resource
-from loadmaster_ha.planning.security_evaluation import Flow, Match, evaluate, matches
+from loadmaster_ha.planning.security_evaluation import Flow, Match, decide, inbound_rules, matches
 
 SPACE = ("10.0.0.0/16",)
 PROBE = Flow("AzureLoadBalancer", "10.0.2.4", "Tcp", 8444)
@@ -18,14 +18,14 @@ CLIENTS = Flow("Internet", "10.0.2.4", "Udp", 443)
 NEIGHBOURS = Flow("VirtualNetwork", "10.0.2.4", "Tcp", 443)
 
 
-def group(*rules, defaults=True):
+def rules(*own, defaults=True):
     body = {
         "properties": {
-            "securityRules": list(rules),
+            "securityRules": list(own),
             "defaultSecurityRules": default_rules() if defaults else [],
         }
     }
-    return Resource(ResourceID.parse(world.SECURITY_GROUP), body)
+    return inbound_rules(Resource(ResourceID.parse(world.SECURITY_GROUP), body))
 
 
 @pytest.mark.parametrize("defaults", [True, False])
@@ -40,7 +40,7 @@ def group(*rules, defaults=True):
     ],
 )
 def test_the_default_rules_decide_last(flow, allowed, rule, defaults):
-    found = evaluate(group(defaults=defaults), flow, SPACE)
+    found = decide(rules(defaults=defaults), flow, SPACE)
     assert (found.allowed, found.rule, found.is_default) == (allowed, rule, True)
 
 
@@ -48,7 +48,7 @@ def test_the_lowest_priority_decides_in_whatever_order_rules_are_listed():
     deny = world.rule("deny", priority=300)
     allow = world.rule("allow", priority=299, access="Allow")
     outbound = world.rule("out", priority=100, direction="Outbound")
-    assert evaluate(group(deny, allow, outbound), OFFICE, SPACE).rule == "allow"
+    assert decide(rules(deny, allow, outbound), OFFICE, SPACE).rule == "allow"
 
 
 @pytest.mark.parametrize(
@@ -102,5 +102,5 @@ def test_behind_a_rule_of_unknown_reach_nothing_is_certain():
     unknown = world.rule(
         "asg", access="Allow", sourceAddressPrefix=None, sourceApplicationSecurityGroups=[{"id": "/a"}]
     )
-    found = evaluate(group(unknown, world.rule("deny", priority=300)), OFFICE, SPACE)
+    found = decide(rules(unknown, world.rule("deny", priority=300)), OFFICE, SPACE)
     assert (found.allowed, found.rule, found.certain) == (False, "deny", False)

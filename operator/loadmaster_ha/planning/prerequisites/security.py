@@ -9,7 +9,7 @@ from loadmaster_ha.planning.bodies import children, name_of, named, properties
 from loadmaster_ha.planning.observation import Observation
 from loadmaster_ha.planning.ownership import Owner, may_write, rule_owner
 from loadmaster_ha.planning.prerequisites.context import Context
-from loadmaster_ha.planning.reachability import Passage, Purpose, passages, requirements
+from loadmaster_ha.planning.reachability import Passage, Purpose, Ways, requirements
 from loadmaster_ha.planning.reasons import Reason, finding
 from loadmaster_ha.planning.security_groups import RULES, NoFreePriority, attached_groups, plan_openings
 from loadmaster_ha.planning.security_rules import openings
@@ -79,8 +79,9 @@ def nothing_is_in_front(context: Context) -> Iterator[Finding]:
     except NoFreePriority:
         return  # told by the plan itself
     blocked: dict[tuple[Reason, str, str], list[Passage]] = {}
+    ways = Ways(expected)
     for requirement in requirements(context.layout, expected):
-        for passage in passages(expected, requirement):
+        for passage in ways.passages(requirement):
             reason = _reason(context, passage)
             if reason is not None:
                 blocked.setdefault((reason, str(passage.group), passage.verdict.rule), []).append(passage)
