@@ -204,7 +204,7 @@ def plant(cloud: Cloud, kind: ResourceType, target: ArmId, body: JsonObject) -> 
     resource = existing or Resource(target, {}, "", state, str(uuid.uuid4()))
     before = existing.body if existing else None
     cloud.before[key_of(target)] = kind.view(cloud, existing) if existing else None
-    resource.body, resource.state = document, state
+    resource.body, resource.state, resource.running = document, state, ""
     resource.etag = "" if kind.synchronous else next_etag(existing, numeric=kind.numeric_etag)
     cloud.store.put(resource)
     kind.wrote(cloud, resource, before)

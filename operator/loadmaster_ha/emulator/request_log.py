@@ -11,6 +11,7 @@ from collections import Counter
 from typing import Any
 
 _WRITES = frozenset({"PUT", "PATCH", "DELETE", "POST"})
+_READING_POSTS = ("/health", "/validate")
 
 
 class RequestLog:
@@ -27,7 +28,7 @@ class RequestLog:
 
     def arrived(self, method: str, path: str, kind: str, if_match: str | None) -> dict[str, Any] | None:
         """Note a write when it arrives, so that it has its number even if it is never answered."""
-        if method not in _WRITES:
+        if method not in _WRITES or kind.endswith(_READING_POSTS):
             return None
         entry = {
             "number": len(self._writes) + 1,

@@ -174,6 +174,15 @@ async def test_two_nat_rules_with_one_backend_port_on_one_interface(guide):
     )
 
 
+async def test_one_nat_rule_delivers_to_one_interface(guide):
+    balancer = Balancer(guide)
+    await guide.made(balancer.path, balancer.body)
+    for index, status in ((0, 200), (1, 400), (0, 200)):
+        body = await balancer.joined(guide, index, ("web-0",))
+        answer = await guide.arm("PUT", guide.network("networkInterfaces", f"lm-{index}-nic"), body)
+        assert answer.status == status
+
+
 @pytest.mark.parametrize(("excludes", "status"), [(False, 200), (True, 400)])
 async def test_ha_ports_beside_nat_rules_is_disputed(serve, excludes, status):
     azure = await serve(disputed=Disputed(ha_ports_excludes_nat_rules=excludes))

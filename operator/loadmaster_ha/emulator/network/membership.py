@@ -59,6 +59,7 @@ def check_interface(draft: Draft, ip_configurations: list[JsonObject]) -> None:
         here = _uses(draft.cloud, ids, {})
         _check_ports(draft.cloud, str(draft.id.child("ipConfigurations", str(item["name"]))), here)
         uses += here
+    _check_nat_rules_free(draft, ip_configurations)
     _check_count(str(draft.id), uses)
     _check_one_of_a_kind(
         draft, [target for item in ip_configurations for target in joined(item["properties"])]
@@ -199,6 +200,24 @@ def _check_ports(cloud: Cloud, ip_configuration: str, uses: list[_Use]) -> None:
                 f"{other.port} and protocol {other.protocol}, and must not be used with the same backend IP "
                 f"{ip_configuration}.",
             )
+
+
+def _check_nat_rules_free(draft: Draft, ip_configurations: list[JsonObject]) -> None:
+    """A NAT rule delivers to one ipConfiguration (code and text assumed)."""
+    taken: dict[str, str] = {}
+    for item in ip_configurations:
+        own_id = str(draft.id.child("ipConfigurations", str(item["name"])))
+        for entry in objects(item["properties"].get(NAT_RULES)):
+            target = reference_id(entry) or ""
+            users = [user.source for user in draft.cloud.store.referrers(target, "nat")]
+            others = [user for user in users if not key_of(user).startswith(f"{key_of(draft.id)}/")]
+            holder = taken.setdefault(key_of(target), own_id)
+            if others or holder != own_id:
+                raise bad_request(
+                    "InboundNatRuleInUse",
+                    f"Inbound NAT rule {target} cannot be used by {own_id}: it is already used by "
+                    f"{others[0] if others else holder}.",
+                )
 
 
 def _check_count(interface: str, uses: list[_Use]) -> None:
