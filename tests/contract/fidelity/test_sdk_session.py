@@ -58,6 +58,8 @@ def test_every_answer_and_request_of_the_session_is_as_microsoft_describes_it(lo
     validator = SwaggerValidator(azspecs.require())
     assert [str(each) for each in validator.check_all(read_log(log))] == []
     assert sum(validator.checked.values()) > 80
+    (health,) = (each for each in read_log(log) if "up" in (each.response_body or {}))
+    assert validator.check_result(health, "LoadBalancerHealthPerRule") == []
     check_block(PAGE, "sdk", _table(validator))
 
 
