@@ -25,7 +25,7 @@ async def test_trouble_at_every_write(stage, shared_balancer):
     ]
     lives = await asyncio.gather(
         *(
-            live(stage, f"trouble-{number}", shared_balancer=shared_balancer, trouble=trouble)
+            live(stage, f"trouble-{number}", trouble, shared_balancer=shared_balancer)
             for number, trouble in enumerate(troubles)
         )
     )

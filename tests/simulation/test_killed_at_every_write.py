@@ -1,64 +1,65 @@
 """The operator is killed (`kill -9`) at every write to ARM of a pair's life, and ends where it would have.
 
 Three points per write: before ARM sees it, after ARM applied it with the response lost, and after the
-response was read. The short test kills at every write within one life per point; the long one lives a life
-for each single kill, with long-running operations that still run when the next process starts.
+response was read. The short test kills once at each write of one life, with the points in turn; the long
+one lives a life for each point, with long-running operations that still run when the next process starts.
+Each life is lived twice: with a balancer of its own, and as a guest on somebody else's.
 """
 
 import asyncio
 from collections import Counter
+from itertools import cycle
 
 import pytest
 from tests.support.arm_proxy import Moment
-from tests.support.life import Life, Phase, Trouble, assert_ends_the_same, kill, live
+from tests.support.life import Phase, Trouble, assert_ends_the_same, kill, live, words
+
+pytestmark = [
+    pytest.mark.timeout(590),
+    pytest.mark.parametrize("shared_balancer", [False, True], ids=["own balancer", "shared balancer"]),
+]
 
 POINTS = [Moment.BEFORE, Moment.APPLIED, Moment.ANSWERED]
-ABREAST = 3
-"""Lives that go on at the same time."""
 
 
-def killed(point: Moment, targets: dict[Phase, Counter[tuple[str, str]]]) -> Trouble:
-    return Trouble(point, targets, kill, repeated=point is Moment.BEFORE)
-
-
-@pytest.mark.timeout(590)
-@pytest.mark.parametrize("shared_balancer", [False, True], ids=["own balancer", "shared balancer"])
-async def test_killed_at_every_write_within_one_life(stage, shared_balancer):
+async def test_killed_once_at_each_write(stage, shared_balancer):
     reference = await live(stage, "reference", shared_balancer=shared_balancer)
     assert all(reference.writes[phase] for phase in Phase), "a phase of the reference run wrote nothing"
-
-    troubles = [killed(point, reference.writes) for point in POINTS]
-    lives: list[Life] = await asyncio.gather(
-        *(
-            live(stage, f"killed-{trouble.point.lower()}", shared_balancer=shared_balancer, trouble=trouble)
-            for trouble in troubles
+    points = cycle(POINTS[1:] + POINTS[:1] if shared_balancer else POINTS)
+    turns = {phase: {key: next(points) for key in keys} for phase, keys in reference.writes.items()}
+    troubles = [
+        Trouble(
+            point,
+            {
+                phase: Counter(key for key in keys if turns[phase][key] is point)
+                for phase, keys in reference.writes.items()
+            },
+            kill,
+            repeated=point is Moment.BEFORE,
         )
+        for point in POINTS
+    ]
+    life = await live(stage, "killed", *troubles, shared_balancer=shared_balancer)
+    assert_ends_the_same(life, reference, *troubles)
+    struck = Counter(key for trouble in troubles for key in trouble.struck)
+    assert struck == Counter((phase, key) for phase, keys in reference.writes.items() for key in keys), (
+        "not each write of the reference run was struck exactly once"
     )
-
-    for trouble, life in zip(troubles, lives, strict=True):
-        assert_ends_the_same(life, reference, trouble)
-    reached = Counter(write for trouble in troubles for write in trouble.struck)
-    assert reached == Counter({write: 3 * times for write, times in Counter(reference.all_writes).items()})
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(590)
 @pytest.mark.parametrize("emulator_latency", [0.4], indirect=True)
-@pytest.mark.parametrize("point", POINTS)
-@pytest.mark.parametrize("phase", list(Phase))
-async def test_killed_once_in_a_life(stage, phase, point):
-    reference = await live(stage, "reference", shared_balancer=True)
-    abreast = asyncio.Semaphore(ABREAST)
-    phases = tuple(Phase)[: list(Phase).index(phase) + 1]
-
-    async def one(number: int, key: tuple[str, str]) -> None:
-        trouble = killed(point, {phase: Counter([key])})
-        async with abreast:
-            life = await live(stage, f"once-{number}", shared_balancer=True, trouble=trouble, phases=phases)
+async def test_killed_three_times_at_each_write(stage, shared_balancer):
+    reference = await live(stage, "reference", shared_balancer=shared_balancer)
+    troubles = [Trouble(point, reference.writes, kill, repeated=point is Moment.BEFORE) for point in POINTS]
+    lives = await asyncio.gather(
+        *(
+            live(stage, f"killed-{trouble.point.lower()}", trouble, shared_balancer=shared_balancer)
+            for trouble in troubles
+        )
+    )
+    for trouble, life in zip(troubles, lives, strict=True):
         assert_ends_the_same(life, reference, trouble)
-
-    writes = sorted(reference.writes[phase])
-    assert writes
-    async with asyncio.TaskGroup() as group:
-        for number, key in enumerate(writes):
-            group.create_task(one(number, key))
+    reached = Counter(write for trouble in troubles for write in trouble.struck)
+    wanted = Counter({write: 3 * times for write, times in Counter(reference.all_writes).items()})
+    assert reached == wanted, f"fewer than three kill points: {words(list((wanted - reached).elements()))}"

@@ -151,27 +151,20 @@ class Actor:
             await self.rig.restart_operator()
 
 
-async def live(
-    stage: Stage,
-    group: str,
-    *,
-    shared_balancer: bool,
-    trouble: Trouble | None = None,
-    phases: tuple[Phase, ...] = tuple(Phase),
-) -> Life:
-    """Live a pair's life once. Without `trouble` it is a reference run."""
+async def live(stage: Stage, group: str, *troubles: Trouble, shared_balancer: bool) -> Life:
+    """Live a pair's life once in a new resource group. Without `troubles` it is a reference run."""
     life = Life()
     async with rigged(stage, group) as rig:
         actor = Actor(rig, await World(rig.arm, group).build())
         if shared_balancer:
             await actor.world.build_shared_balancer()
         keeper = asyncio.create_task(actor.keep_alive())
-        if trouble:
+        for trouble in troubles:
             trouble.start(actor)
         try:
-            pair = manifest(actor.world, actor.rig.pairs.namespace)
-            for phase in phases:
-                if trouble:
+            pair = manifest(actor.world, rig.pairs.namespace)
+            for phase in Phase:
+                for trouble in troubles:
                     trouble.phase = phase
                 await _live_phase(actor, phase, pair, life)
         finally:
@@ -213,10 +206,11 @@ def words(writes: list[tuple[Phase, Key]]) -> str:
     return ", ".join(f"{phase} {method} {resource_of(path)}" for phase, (method, path) in writes)
 
 
-def assert_ends_the_same(life: Life, reference: Life, trouble: Trouble) -> None:
+def assert_ends_the_same(life: Life, reference: Life, *troubles: Trouble) -> None:
     """Azure is as in the reference run at the end of each phase, and no strike cost more than one write."""
-    assert not trouble.missed, f"no trouble {trouble.point} {words(trouble.missed)}"
-    story = f"trouble {trouble.point} {words(trouble.struck)}"
+    missed = [entry for trouble in troubles for entry in trouble.missed]
+    assert not missed, f"no trouble at {words(missed)}"
+    story = "; ".join(f"trouble {trouble.point} {words(trouble.struck)}" for trouble in troubles)
     for phase, snapshot in life.snapshots.items():
         assert_same(reference.snapshots[phase], snapshot, f"Azure after {phase}, {story}")
     more = [
@@ -224,4 +218,5 @@ def assert_ends_the_same(life: Life, reference: Life, trouble: Trouble) -> None:
         for phase, writes in life.writes.items()
         for key in (writes - reference.writes[phase]).elements()
     ]
-    assert len(more) <= len(trouble.struck), f"writes that the reference run did not make: {words(more)}"
+    strikes = sum(len(trouble.struck) for trouble in troubles)
+    assert len(more) <= strikes, f"writes that the reference run did not make: {words(more)}"

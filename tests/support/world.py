@@ -38,7 +38,9 @@ API_VERSIONS: Final = {
 SETTLED: Final = frozenset({"Succeeded", "Failed", "Canceled"})
 PATIENCE_SECONDS: Final = 60.0
 """A safety limit for what takes milliseconds on an idle machine."""
-CHANGING: Final = frozenset({"etag", "resourceGuid", "macAddress", "vmId", "timeCreated", "uniqueId"})
+CHANGING: Final = frozenset(
+    {"etag", "resourceGuid", "macAddress", "vmId", "timeCreated", "uniqueId", "internalDomainNameSuffix"}
+)
 """Fields that Azure fills anew in every run."""
 
 
@@ -248,8 +250,13 @@ class World:
         """
         listed = await self.arm.request("GET", f"{self.group_id}/resources")
         bodies = {item["id"].lower(): await self.arm.get(item["id"]) for item in listed["value"]}
+        if not exact:
+            for body in bodies.values():
+                if body and body["type"].lower() == "microsoft.network/publicipaddresses":
+                    body["properties"].pop("ipAddress", None)  # whichever Azure had
         text = json.dumps(bodies if exact else _canonical(bodies))
-        for old, new in {self.group: "GROUP", **(replace or {})}.items():
+        # The caller's first: a namespace may be named after the group.
+        for old, new in {**(replace or {}), self.group: "GROUP"}.items():
             text = text.replace(old, new)
         result: JSON = json.loads(text)
         return result
