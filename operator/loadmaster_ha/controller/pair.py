@@ -126,7 +126,7 @@ class PairController:
                 f"The operator has a bug ({type(problem).__name__}); its log has the details. It tries again."
             )
             obstacle, following = Obstacle(Reason.INTERNAL_ERROR, bug), Next(VisitOutcome.ERROR)
-        work.memory.episode = None
+        work.memory.episode, work.memory.trouble = None, True
         return work.situation(obstacle=obstacle, operation=work.operation), following
 
     async def _do(self, work: Work) -> tuple[Situation, Next]:
@@ -150,9 +150,12 @@ class PairController:
             return await self._observe(work, session, now - memory.episode)
         # After a start all pairs are new to us, but nothing has happened to those that know their status.
         touched = work.woken and not (work.seen and not work.known)
-        planned = await self._observe(work, session, 0.0 if touched else self._calm_age)
-        if not planned.converged and not touched:
+        # What could not be read is not to be believed for long either, or the end of an outage is missed.
+        age = 0.0 if touched else min(FRESH_AGE, self._calm_age) if memory.trouble else self._calm_age
+        planned = await self._observe(work, session, age)
+        if not planned.converged and age > FRESH_AGE:
             planned = await self._observe(work, session, FRESH_AGE)
+        memory.trouble = not planned.converged
         memory.episode = now if planned.changes else None
         synced = work.stored(ConditionType.AZURE_SYNCED) is ConditionStatus.TRUE
         memory.drifting = bool(planned.changes) and work.seen and synced and not work.deleting

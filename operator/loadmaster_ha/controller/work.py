@@ -32,6 +32,9 @@ class Memory:
     drifting: bool = False
     """The series repairs what somebody changed in Azure, the manifest did not change."""
 
+    trouble: bool = False
+    """The last look found something that is not as it should be, or could not be read."""
+
     outdated: int = 0
     """How often in a row somebody was faster than we."""
 
