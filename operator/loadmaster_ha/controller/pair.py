@@ -26,10 +26,10 @@ from loadmaster_ha.controller.logs import about
 from loadmaster_ha.controller.registry import PairKey, Pairs, target_of
 from loadmaster_ha.controller.report import Reporter
 from loadmaster_ha.controller.status import Obstacle, Situation, differences
-from loadmaster_ha.controller.work import FINALIZER, FORCE_DELETE, Memory, Work
+from loadmaster_ha.controller.work import FINALIZER, FORCE_DELETE, Course, Memory, Work
 from loadmaster_ha.controller.workqueue import Next, Visit, VisitOutcome
 from loadmaster_ha.planning.arm import ResourceID
-from loadmaster_ha.planning.changes import Plan
+from loadmaster_ha.planning.changes import Plan, may_follow
 from loadmaster_ha.planning.pair import conflicts, frontend_address, needs, plan, plan_deletion
 from loadmaster_ha.resources.loadmasterpair import Deletion
 
@@ -126,7 +126,7 @@ class PairController:
                 f"The operator has a bug ({type(problem).__name__}); its log has the details. It tries again."
             )
             obstacle, following = Obstacle(Reason.INTERNAL_ERROR, bug), Next(VisitOutcome.ERROR)
-        work.memory.episode, work.memory.trouble = None, True
+        work.memory.episode, work.memory.trouble, work.memory.course = None, True, None
         return work.situation(obstacle=obstacle, operation=work.operation), following
 
     async def _do(self, work: Work) -> tuple[Situation, Next]:
@@ -138,7 +138,7 @@ class PairController:
             outcome = await session.look(operation)
             if not isinstance(outcome, Done):
                 return await self._not_done_yet(work, operation, outcome)
-        planned = await self._plan(work, session)
+        planned = _rest_of_course(work) or await self._plan(work, session)
         if planned.changes and work.situation().held is None and not (work.deleting and orphan):
             return await self._apply(work, session, planned)
         return await self._nothing_to_apply(work, planned)
@@ -181,7 +181,9 @@ class PairController:
 
     async def _apply(self, work: Work, session: AzureSession, planned: Plan) -> tuple[Situation, Next]:
         """Carry out the first change of the plan."""
-        change = planned.changes[0]
+        change, memory = planned.changes[0], work.memory
+        applied = (*(memory.course.applied if memory.course is not None else ()), change)
+        memory.course = None
         if not work.deleting:
             await self._hold_on(work)
         troubled = work.stored(ConditionType.RECONCILING), work.stored(ConditionType.STALLED)
@@ -190,11 +192,12 @@ class PairController:
         log.info("Writing to Azure: %s", differences([change]), extra={"resource": str(change.resource)})
         outcome = await session.apply(change, permit=self._permit)
         if isinstance(outcome, Done | Running):
+            memory.course = Course(work.generation, applied, planned.changes[1:])
             await self._report.change(work, change)
         if isinstance(outcome, Running) and outcome.after <= 0:  # most likely over already
             outcome = await session.look(outcome.operation)
         if isinstance(outcome, Done):
-            work.memory.outdated = 0
+            memory.outdated = 0
             rest = replace(planned, changes=planned.changes[1:])
             # The end is told by the visit that has observed it.
             return work.situation(plan=rest if rest.changes else planned), Next(VisitOutcome.CHANGED, after=0)
@@ -241,6 +244,21 @@ class PairController:
         await self._kubernetes.set_finalizers(body, [each for each in finalizers if each != FINALIZER])
 
 
+def _rest_of_course(work: Work) -> Plan | None:
+    """What remains of the plan under way, as long as its next change may follow without a look at Azure.
+
+    None else, and then Azure is observed and the plan made anew: at the end of the plan too.
+    """
+    course = work.memory.course
+    if course is None or work.woken or course.generation != work.generation or not course.rest:
+        work.memory.course = None
+        return None
+    if not may_follow(course.rest[0], course.applied):
+        work.memory.course = None
+        return None
+    return Plan(changes=course.rest)
+
+
 def _not_done(
     work: Work, planned: Plan | None, outcome: Outcome, resource: ResourceID
 ) -> tuple[Situation, Next]:
@@ -250,7 +268,7 @@ def _not_done(
         return running, Next(VisitOutcome.CHANGED, after=outcome.after)
     if isinstance(outcome, Done):
         return work.situation(plan=planned), Next(VisitOutcome.CHANGED, after=0)
-    work.memory.episode = None
+    work.memory.episode, work.memory.course = None, None
     after: float | None = None
     match outcome:
         case Outdated(reason, message):

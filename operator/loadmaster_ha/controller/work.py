@@ -12,6 +12,7 @@ from loadmaster_ha.controller.kubernetes import JSON
 from loadmaster_ha.controller.registry import PairKey
 from loadmaster_ha.controller.status import Situation
 from loadmaster_ha.planning.arm import InvalidResourceID, ResourceID
+from loadmaster_ha.planning.changes import Change
 from loadmaster_ha.planning.observation import Observation
 from loadmaster_ha.planning.target import PairTarget
 from loadmaster_ha.resources.loadmasterpair import Mode
@@ -37,6 +38,18 @@ class Memory:
 
     outdated: int = 0
     """How often in a row somebody was faster than we."""
+
+    course: "Course | None" = None
+    """The plan under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A plan that is being carried out: what of it is done, and what remains, for one manifest."""
+
+    generation: int
+    applied: tuple[Change, ...]
+    rest: tuple[Change, ...]
 
 
 @dataclass

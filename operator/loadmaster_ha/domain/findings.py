@@ -24,8 +24,8 @@ class Severity(StrEnum):
 class Finding:
     """One finding.
 
-    `reason` is CamelCase and stable (scripts and alerts match it), `message` tells what is wrong, where, and what to
-    do; `subject` is the field path (`spec.loadBalancer...`) or resource id it is about.
+    `reason` is CamelCase and stable (scripts and alerts match it), `message` tells what is wrong, where, and
+    what to do; `subject` is the field path (`spec.loadBalancer...`) or resource id it is about.
     """
 
     reason: str

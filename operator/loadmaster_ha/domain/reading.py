@@ -1,7 +1,7 @@
 """What came of an attempt to read something: it is there, it is not there, or nobody can tell.
 
-"Could not read" is a value of its own: it never looks like absence and never like an old value. Every observation
-in the project is made of these three.
+"Could not read" is a value of its own: it never looks like absence and never like an old value. Every
+observation in the project is made of these three.
 """
 
 from dataclasses import dataclass

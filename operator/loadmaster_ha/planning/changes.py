@@ -1,6 +1,6 @@
 """The typed changes that a plan consists of; nothing but `azure.apply` writes to ARM, one at a time."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
@@ -99,3 +99,32 @@ class Plan:
     def converged(self) -> bool:
         """Nothing to do and nothing in the way."""
         return not (self.changes or self.held_back or self.blocking or self.waiting)
+
+
+_INTERFACES = "microsoft.network/networkinterfaces"
+_LOAD_BALANCERS = "microsoft.network/loadbalancers"
+
+
+def may_follow(change: Change, applied: Collection[Change]) -> bool:
+    """Whether `change` may go out after the `applied` ones of the same plan without observing in between.
+
+    It may as long as its own guard is worth as much as on the day it was planned: it only creates (Azure
+    refuses it where something is), or it carries an etag that none of our writes has touched. Somebody
+    else's write in between is what the guard is for. Azure gives a balancer a new etag when an interface
+    joins or leaves it, and an interface when its balancer is changed, but for one that has just been created.
+    """
+    if isinstance(change, Put) and change.if_match is None:
+        return True
+    written = {done.resource.top for done in applied}
+    if change.if_match is None or change.resource.top in written:
+        return False
+    kind = change.resource.top.type.lower()
+    if kind == _LOAD_BALANCERS:
+        return all(resource.type.lower() != _INTERFACES for resource in written)
+    if kind == _INTERFACES:
+        return all(
+            isinstance(done, Put) and done.if_match is None
+            for done in applied
+            if done.resource.top.type.lower() == _LOAD_BALANCERS
+        )
+    return True
