@@ -165,14 +165,15 @@ class PairController:
         target = work.target
         observation = await session.observe(partial(needs, target), max_age=max_age)
         work.observation = observation
+        older = self._pairs.older_than(work.key)
         if work.deleting:
-            return plan_deletion(target, observation)
+            return plan_deletion(target, observation, older)
         planned = plan(target, observation)
         if (address := frontend_address(target, observation)) is not None:
             work.status_fields["frontend"] = {"address": address}
         elif planned.waiting and "frontend" in work.status:
             work.status_fields["frontend"] = work.status["frontend"]  # not readable now: AzureSynced says so
-        found = conflicts(target, self._pairs.older_than(work.key))
+        found = conflicts(target, older)
         self._pairs.contest(work.key, contested=bool(found))
         if found:
             held_back = (*planned.changes, *planned.held_back)

@@ -7,6 +7,7 @@ Invariants (`invariants`) are checked after every planned change.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from loadmaster_ha.domain.findings import Finding, Severity
 from loadmaster_ha.planning import (
@@ -28,7 +29,7 @@ from loadmaster_ha.planning.observation import Need, Observation
 from loadmaster_ha.planning.public_address import plan_public_address
 from loadmaster_ha.planning.reasons import Reason, finding
 from loadmaster_ha.planning.target import PairTarget
-from loadmaster_ha.resources.loadmasterpair import HealthCheck
+from loadmaster_ha.resources.loadmasterpair import Adoption, HealthCheck
 
 
 def needs(target: PairTarget, observation: Observation) -> frozenset[Need]:
@@ -60,13 +61,17 @@ def plan(target: PairTarget, observation: Observation) -> Plan:
     return _held_or_free(changes, findings)
 
 
-def plan_deletion(target: PairTarget, observation: Observation) -> Plan:
+def plan_deletion(target: PairTarget, observation: Observation, older: Sequence[PairTarget] = ()) -> Plan:
     """All remaining changes until nothing of ours is left; converged when that is so.
+
+    Where an `older` pair claims the same balancer or interface, entries are ours only in a balancer that
+    carries our uid: in one without a tag they may just as well be the older pair's, of the same name in
+    another namespace.
 
     Raises:
         InvariantViolated: a change would touch what is not ours: a bug of the planner's.
     """
-    layout = Layout(target)
+    layout = Layout(_only_what_is_marked(target) if conflicts(target, older) else target)
     try:
         findings = prerequisites.check_readable(layout, observation)
     except InvalidResourceID:
@@ -77,6 +82,11 @@ def plan_deletion(target: PairTarget, observation: Observation) -> Plan:
     steps.add_all(security_groups.plan_removal(layout, steps.observation))
     steps.add(removal.plan_address_removal(layout, steps.observation))
     return _held_or_free(tuple(steps.done), findings)
+
+
+def _only_what_is_marked(target: PairTarget) -> PairTarget:
+    policy = target.spec.policy.model_copy(update={"adoption": Adoption.NEVER})
+    return replace(target, spec=target.spec.model_copy(update={"policy": policy}))
 
 
 def left_behind(target: PairTarget, observation: Observation) -> tuple[ResourceID, ...]:
