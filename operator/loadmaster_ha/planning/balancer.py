@@ -195,9 +195,9 @@ def _skeleton(layout: Layout, observation: Observation) -> dict[str, Any]:
 
 def _heal(observed: Resource | None) -> list[Difference]:
     """Azure's own cure for a failed write: the same content once more."""
-    if observed is None or observed.provisioning_state != "Failed":
+    if observed is None or not observed.failed:
         return []
-    return [Difference("provisioningState", "Failed", "Succeeded")]
+    return [Difference("provisioningState", observed.provisioning_state, "Succeeded")]
 
 
 def _tags(layout: Layout, observed: Resource | None) -> dict[str, str]:

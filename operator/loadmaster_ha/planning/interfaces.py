@@ -79,7 +79,7 @@ def plan_leaving(
         if observed is None:
             continue
         have = our_memberships(layout, observed)
-        failed = observed.provisioning_state == "Failed"
+        failed = observed.failed
         if not (have - memberships or failed):
             continue
         free = {found for found in memberships if held.get(found[1], interface) == interface}
@@ -124,7 +124,7 @@ def _put(
     body = writable(observed)
     for entry in items(body["properties"], "ipConfigurations"):
         _write_memberships(layout, entry, goal)
-    found = [Difference("provisioningState", "Failed", "Succeeded")] if failed else []
+    found = [Difference("provisioningState", observed.provisioning_state, "Succeeded")] if failed else []
     spelled = {name_of(entry).lower(): name_of(entry) for entry in children(observed, "ipConfigurations")}
     for configuration, reference in sorted(have ^ goal, key=str):
         path = (

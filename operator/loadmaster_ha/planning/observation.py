@@ -7,12 +7,15 @@ writes. `azure.observer` fills it; `planning` only reads it.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from loadmaster_ha.domain.reading import Absent, Present, Reading, Unknown
 from loadmaster_ha.planning.arm import ResourceID
 
 Body: TypeAlias = Mapping[str, Any]
+
+FAILED_STATES: Final = frozenset({"Failed", "Canceled"})
+"""Provisioning states of a resource whose last write came to a bad end; writing it again is the cure."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,11 @@ class Resource:
     def provisioning_state(self) -> str:
         """`Succeeded`, `Updating`, `Failed`, ...; `Succeeded` for types without it (availability sets)."""
         return str(self.properties.get("provisioningState") or "Succeeded")
+
+    @property
+    def failed(self) -> bool:
+        """Whether the last write of the resource failed or was cancelled."""
+        return self.provisioning_state in FAILED_STATES
 
     @property
     def location(self) -> str:

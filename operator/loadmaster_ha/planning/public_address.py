@@ -56,9 +56,7 @@ def _repair(layout: Layout, observed: Resource) -> Put | None:
     body = writable(observed)
     have = properties(observed.body)
     found = (
-        [Difference("provisioningState", "Failed", "Succeeded")]
-        if observed.provisioning_state == "Failed"
-        else []
+        [Difference("provisioningState", observed.provisioning_state, "Succeeded")] if observed.failed else []
     )
     label = _label(layout).get("dnsSettings")
     if label is not None:

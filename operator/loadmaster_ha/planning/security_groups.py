@@ -15,7 +15,7 @@ from loadmaster_ha.planning.changes import Change, Delete, Difference, Put, Sect
 from loadmaster_ha.planning.diff import differences
 from loadmaster_ha.planning.layout import SECURITY_GROUPS, Layout
 from loadmaster_ha.planning.normalise import writable, writable_child
-from loadmaster_ha.planning.observation import Observation, Resource
+from loadmaster_ha.planning.observation import FAILED_STATES, Observation, Resource
 from loadmaster_ha.planning.ownership import Owner, owner_of, rule_description, rule_owner
 from loadmaster_ha.planning.security_rules import Opening, comparable, openings
 
@@ -208,6 +208,9 @@ def _write(
     have = properties(observed)
     found = list(differences(path, comparable(have), comparable(body)))
     owner = rule_owner(have.get("description"), layout.identity)
+    state = have.get("provisioningState")
+    if state in FAILED_STATES:  # Azure's own cure for a failed write: the same content once more
+        found.append(Difference(f"{path}.provisioningState", state, "Succeeded"))
     if have.get("priority") != priority:
         found.append(Difference(f"{path}.priority", have.get("priority"), priority))
     described = have.get("description") == body["description"]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from loadmaster_ha.domain.findings import Finding
 from loadmaster_ha.planning.arm import ResourceID
+from loadmaster_ha.planning.observation import FAILED_STATES
 from loadmaster_ha.planning.prerequisites.context import Context
 from loadmaster_ha.planning.public_address import creates_address
 from loadmaster_ha.planning.reasons import Reason, finding
@@ -12,15 +13,21 @@ from loadmaster_ha.planning.reasons import Reason, finding
 def at_rest(context: Context) -> Iterator[Finding]:
     """Nothing is being changed by somebody else, and nothing that we cannot repair has failed."""
     layout = context.layout
-    written = {layout.balancer, *(attachment.interface for attachment in layout.attachments)}
+    written = {
+        layout.balancer,
+        *(attachment.interface for attachment in layout.attachments),
+        *layout.security_groups,  # a write of one of its rules is the cure for a failed group, too
+    }
     if layout.public_address is not None and creates_address(layout):
         written.add(layout.public_address)
     for resource in dict.fromkeys((*written, *_referred(context))):
         known = context.observation.get(resource)
         state = "Succeeded" if known is None else known.provisioning_state
-        if state == "Failed" and resource not in written:
-            yield finding(Reason.PROVISIONING_FAILED, resource, f"{resource} is in provisioning state Failed")
-        elif state not in ("Succeeded", "Failed"):
+        if state in FAILED_STATES:
+            if resource not in written:
+                what = f"{resource} is in provisioning state {state}"
+                yield finding(Reason.PROVISIONING_FAILED, resource, what)
+        elif state != "Succeeded":
             yield finding(Reason.UPDATING, resource, f"{resource} is in provisioning state {state}")
 
 
