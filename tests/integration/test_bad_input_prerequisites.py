@@ -380,7 +380,9 @@ CASES = {
         change=ON_NO_BALANCER,
         then=basic_address,
     ),
-    "basic balancer": Case("BasicLoadBalancer", ("web-ilb", "AzureBasicLoadBalancerUpgrade"), then=basic_balancer),
+    "basic balancer": Case(
+        "BasicLoadBalancer", ("web-ilb", "AzureBasicLoadBalancerUpgrade"), then=basic_balancer
+    ),
     "port of the frontend taken": Case("FrontendPortTaken", ("corp-https", "443"), then=rule_on_the_frontend),
     "too many rules": Case("RulesLimit", ("lm-0-nic", "300"), then=too_many_rules),
     "no free priority": Case("NoFreePriority", ("lm-nsg",), then=all_priorities_taken),
