@@ -211,8 +211,9 @@ def assert_ends_the_same(
 ) -> None:
     """Azure is as in the reference run at the end of each phase, and no strike cost more than one write.
 
-    With `marks_stay_after_delete` the provisioning states after the deletion do not count: a write that took
-    effect and whose operation ended as Failed leaves that word on a resource in which nothing of ours is left.
+    With `marks_stay_after_delete` the provisioning states after the deletion do not count: a write that
+    took effect and whose operation ended as Failed leaves that word on a resource in which nothing of ours
+    is left.
     """
     missed = [entry for trouble in troubles for entry in trouble.missed]
     assert not missed, f"no trouble at {words(missed)}"
