@@ -50,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         make_environment(force=options.force)
         if options.system:
             install_debian_packages()
+    except KeyboardInterrupt:
+        return 130
     except BootstrapError as error:
         print(f"bootstrap: {error}", file=sys.stderr)
         return 1

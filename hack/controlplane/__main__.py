@@ -4,6 +4,11 @@ Works as `python3 hack/controlplane COMMAND` from anywhere and, with hack/ on th
 `python3 -m controlplane COMMAND`.
 """
 
+import signal
+
+signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C while the imports below run: no traceback
+
+# ruff: noqa: E402 - because of the line above
 import argparse
 import shlex
 import sys
@@ -26,8 +31,11 @@ Programs are looked for in the folder KUBEBUILDER_ASSETS, then in our cache; `en
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; 0 when it went through."""
     options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         _run(options)
+    except KeyboardInterrupt:
+        return 130
     except ControlPlaneError as error:
         print(f"controlplane: {error}", file=sys.stderr)
         return 1

@@ -6,10 +6,15 @@ operator's. Ends 0, with nothing left running, unless something of that did not 
 all of it running until Ctrl-C; KUBECONFIG names a cluster to use instead of an API server of its own.
 """
 
+import signal
+
+# Until there is something to clean up, Ctrl-C just ends the program, without a traceback.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+# ruff: noqa: E402 - the line above has to come first, the path below before our own modules
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -17,11 +22,23 @@ from pathlib import Path
 HACK = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(HACK), str(HACK.parent)]
 
-from demo.story import Story  # noqa: E402 - found through the path set above
-from lab.processes import ProcessFailed  # noqa: E402
-from lab.stage import open_stage  # noqa: E402
+from controlplane.errors import ControlPlaneError
+from demo.story import Story
+from lab.cluster import ClusterUnsuitable
+from lab.processes import ProcessFailed
+from lab.stage import open_stage
+from loadmaster_ha.controller.kubernetes import KubernetesError, NoCluster
 
 AZURE_LATENCY_SECONDS = 0.2
+FAILURES = (
+    AssertionError,
+    ClusterUnsuitable,
+    ControlPlaneError,
+    KubernetesError,
+    NoCluster,
+    OSError,  # TimeoutError and a server that does not answer among them
+    ProcessFailed,
+)
 
 
 async def main() -> int:
@@ -34,18 +51,25 @@ async def main() -> int:
                 Path(folder),
                 latency=AZURE_LATENCY_SECONDS,
                 kubeconfig=Path(given) if given else None,
-                say=print,
+                say=_say,
             ) as stage:
                 story = Story(stage)
-                await story.prepare()
-                async with stage.operator("operator", f"--namespace={story.namespace}"):
-                    print("the operator runs")
+                async with (
+                    story.prepared(),
+                    stage.operator("operator", f"--namespace={story.namespace}", "--log-format=text"),
+                ):
+                    _say("the operator runs")
                     await story.tell(keep=keep)
-        except (ProcessFailed, TimeoutError, AssertionError) as failure:
-            print(f"\nThe demo stopped: {type(failure).__name__}: {failure}", file=sys.stderr)
+        except FAILURES as failure:
+            said = str(failure) or "something that should have happened did not within two minutes"
+            print(f"\nThe demo stopped: {said}", file=sys.stderr)
             _show_log(Path(folder) / "operator.log")
             return 1
     return 0
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
 
 
 def _show_log(log: Path) -> None:
@@ -58,11 +82,17 @@ async def _until_interrupted() -> int:
     task = asyncio.ensure_future(main())
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, task.cancel)
+        loop.add_signal_handler(number, _end, task)
     with contextlib.suppress(asyncio.CancelledError):
         return await task
-    print("\nStopped; nothing is left running.")
-    return 130
+    _say("Nothing is left running.")
+    return 0 if os.environ.get("KEEP") == "1" else 130  # with KEEP=1 it is how the demo ends
+
+
+def _end(task: asyncio.Task[int]) -> None:
+    if not task.cancelling():  # a second Ctrl-C must not cut the cleaning up short
+        _say("\nStopping ...")
+        task.cancel()
 
 
 if __name__ == "__main__":

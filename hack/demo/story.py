@@ -2,11 +2,14 @@
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
 from tests.support.world import SUBSCRIPTION
 
 from demo.tables import balancer_tables, requests_table
@@ -15,7 +18,11 @@ from lab.stage import CREDENTIALS, ROOT, Stage
 
 EXAMPLE = ROOT / "examples" / "pair-guide.yaml"
 SHOWN = ("Ready", "Stalled", "Deleting")
-MESSAGE_CHARACTERS = 150
+PASSING = ("OperationRunning", "CleaningUp", "Applying", "NotObserved")
+"""Reasons that need no message: the requests shown beside them say it."""
+GUEST_NAMESPACE = "loadmaster-demo-"
+"""Where the demo works in a cluster that is not its own: a new namespace that begins so."""
+TIME = "{:6.1f}  "
 WATCH_SECONDS = 0.15
 SUBSCRIPTION_PREFIX = f"/subscriptions/{SUBSCRIPTION}"
 
@@ -26,6 +33,8 @@ class Story:
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
         self._manifest = load_manifest(EXAMPLE)
+        if stage.plane is None:
+            self._manifest["metadata"]["namespace"] = GUEST_NAMESPACE + secrets.token_hex(4)
         self.namespace: str = self._manifest["metadata"]["namespace"]
         self._name: str = self._manifest["metadata"]["name"]
         spec = self._manifest["spec"]
@@ -37,12 +46,20 @@ class Story:
         self._began = time.monotonic()
         self._took: dict[str, float] = {}
         self._seen_writes = 0
-        self._shown: dict[str, tuple[str, str, str]] = {}
+        self._shown: dict[str, tuple[str, str]] = {}
 
-    async def prepare(self) -> None:
-        """Make the namespace and the credentials that the manifest names."""
-        await self._stage.cluster.ensure_namespace(self.namespace)
-        await self._stage.cluster.put_secret(self.namespace, self._secret, CREDENTIALS)
+    @contextlib.asynccontextmanager
+    async def prepared(self) -> AsyncIterator[None]:
+        """Make the namespace and the credentials that the manifest names; nothing of it stays."""
+        cluster = self._stage.cluster
+        await cluster.ensure_namespace(self.namespace)
+        await cluster.put_secret(self.namespace, self._secret, CREDENTIALS)
+        try:
+            yield
+        finally:
+            if self._stage.plane is None:  # else it goes as a whole
+                await cluster.discard_pair(self.namespace, self._name)
+                await cluster.delete_namespace(self.namespace)
 
     async def tell(self, *, keep: bool) -> None:
         """The whole course.
@@ -76,9 +93,8 @@ class Story:
         await self._stage.emulator.arm.edit(
             self._balancer, lambda found: found["properties"].update(loadBalancingRules=remaining)
         )
-        self._say(
-            "The operator would see it at its next look, within 5 minutes; an annotation makes it look now."
-        )
+        self._seen_writes = len(await self._writes())
+        self._say("The operator looks every 5 minutes; an annotation makes it look now.")
         async with self._watching("drift repaired"):
             annotation = {"metadata": {"annotations": {"example.com/look": "now"}}}
             await self._stage.cluster.patch_pair(self.namespace, self._name, annotation)
@@ -114,27 +130,35 @@ class Story:
             raise AssertionError(
                 f"in {self._security_group} only corp-monitoring should be left, not {names}"
             )
-        self._say(
-            "The balancer is gone; of the security rules only somebody else's is left: " + ", ".join(names)
-        )
+        self._say("The balancer is gone. Somebody else's security rule is still there: " + ", ".join(names))
 
     async def _stay(self) -> None:
-        emulator = self._stage.emulator
+        emulator, plane = self._stage.emulator, self._stage.plane
+        path = [] if plane is None else [f"export PATH={plane.programs}:$PATH"]
+        balancer = self._balancer.rpartition("/")[2]
         self._title("KEEP=1: everything goes on running until Ctrl-C")
-        self._say(f"export KUBECONFIG={self._stage.kubeconfig}")
-        self._say(f"kubectl -n {self.namespace} get lmp -w")
-        self._say(f"curl --cacert {emulator.ca_file} {emulator.url}/_emulator/requests")
-        self._say("az, with AZURE_CORE_INSTANCE_DISCOVERY=false and:")
-        self._say(f"  export REQUESTS_CA_BUNDLE={emulator.ca_file} AZURE_CONFIG_DIR=$(mktemp -d)")
-        self._say(
-            f"  az cloud register -n Emulated --endpoint-resource-manager {emulator.url}"
-            " && az cloud set -n Emulated"
+        self._block(
+            "The cluster, from another terminal:",
+            *path,
+            f"export KUBECONFIG={self._stage.kubeconfig}",
+            f"kubectl -n {self.namespace} get lmp",
+            f"kubectl -n {self.namespace} describe lmp {self._name}",
         )
-        self._say(
-            f"  az login --service-principal -u {CREDENTIALS['clientID']} -p any"
-            f" --tenant {CREDENTIALS['tenantID']}"
+        self._block(
+            "What was asked of Azure:",
+            f"curl -s --cacert {emulator.ca_file} {emulator.url}/_emulator/requests",
         )
-        self._say(f"  az network lb show -g {self._stage.site.group} -n {self._balancer.rpartition('/')[2]}")
+        self._block(
+            "Azure with az, in a folder of its own so that your logins stay as they are:",
+            "export AZURE_CONFIG_DIR=$(mktemp -d) AZURE_CORE_INSTANCE_DISCOVERY=false",
+            f"export REQUESTS_CA_BUNDLE={emulator.ca_file}",
+            f"az cloud register -n Emulated --endpoint-resource-manager {emulator.url}",
+            "az cloud set -n Emulated",
+            f"az login --service-principal -u {CREDENTIALS['clientID']} \\",
+            f"  -p any --tenant {CREDENTIALS['tenantID']}",
+            f"az network lb show -g {self._stage.site.group} -n {balancer}",
+        )
+        self._block("The operator's log:", f"tail -f {self._stage.folder / 'operator.log'}")
         await asyncio.Event().wait()
 
     async def _until_ready(self) -> None:
@@ -173,19 +197,22 @@ class Story:
                 item = found.get(kind)
                 if item is None or (kind != "Ready" and item["status"] == "False"):
                     continue
-                now = (item["status"], item["reason"], item.get("message", ""))
+                now = (item["status"], item["reason"])
                 if self._shown.get(kind) != now:
                     self._shown[kind] = now
-                    self._say(f"[cyan]{kind}={now[0]}[/] {now[1]}: {_brief(now[2])}")
+                    told = "" if now[1] in PASSING else f": {_brief(item.get('message', ''))}"
+                    self._say(f"[cyan]{kind}={now[0]}[/] {now[1]}{told}")
             await asyncio.sleep(WATCH_SECONDS)
 
     async def _show_writes(self) -> None:
-        writes = (await self._stage.emulator.requests())["writes"]
+        writes = await self._writes()
         for write in writes[self._seen_writes :]:
-            resource = write["path"].partition("/providers/")[2].partition("?")[0]
-            by_us = "" if write.get("ifMatch") is None else " If-Match"
-            self._say(f"[yellow]Azure <- {write['method']} {resource}{by_us}[/]")
+            resource = _short(write["path"])
+            self._say(f"[yellow]Azure <- {write['method']} {resource}[/]", crop=True)
         self._seen_writes = len(writes)
+
+    async def _writes(self) -> list[dict[str, Any]]:
+        return list((await self._stage.emulator.requests())["writes"])
 
     async def _show_azure(self) -> None:
         units = self._manifest["spec"]
@@ -202,13 +229,32 @@ class Story:
         self._console.print()
         self._console.rule(f"[bold]{text}", align="left")
 
-    def _say(self, text: str) -> None:
-        self._console.print(f"{time.monotonic() - self._began:6.1f}  {text}", soft_wrap=True)
+    def _say(self, text: str, *, crop: bool = False) -> None:
+        """One line with the time; a longer one goes on below its beginning, or is cut at the edge."""
+        line = Text.from_markup(text)
+        room = self._console.width - len(TIME.format(0))
+        if crop:
+            line.truncate(room, overflow="ellipsis")
+        margin = TIME.format(time.monotonic() - self._began)
+        for part in line.wrap(self._console, room):
+            self._console.print(margin, part, sep="")
+            margin = " " * len(margin)
+
+    def _block(self, heading: str, *commands: str) -> None:
+        """Commands to copy: neither indented by a time nor wrapped."""
+        self._console.print(f"\n{heading}")
+        for command in commands:
+            self._console.print(f"  {command}", soft_wrap=True, markup=False)
+
+
+def _short(path: str) -> str:
+    """`loadBalancers/web-ilb`, `lm-nsg/securityRules/lm_web_probe`: what a request is about."""
+    parts = path.partition("/providers/")[2].partition("?")[0].split("/")
+    return "/".join(parts[1:] if len(parts) <= 3 else parts[2:])
 
 
 def _brief(message: str) -> str:
-    message = message.replace(SUBSCRIPTION_PREFIX, "")
-    return message if len(message) <= MESSAGE_CHARACTERS else f"{message[:MESSAGE_CHARACTERS]}..."
+    return escape(message.replace(SUBSCRIPTION_PREFIX, ""))
 
 
 def _named(body: dict[str, Any], collection: str, name: str) -> dict[str, Any] | None:

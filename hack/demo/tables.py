@@ -77,8 +77,8 @@ def requests_table(took: dict[str, float], counts: JSON) -> Table:
         table.add_row(what, f"{seconds:.1f} s")
     for kind, methods in counts["byResourceType"].items():
         told = ", ".join(f"{number} {method}" for method, number in sorted(methods.items()))
-        table.add_row(f"requests, {kind.removeprefix('Microsoft.')}", told)
-    table.add_row("requests in all (those of the demo itself included)", str(counts["total"]))
+        table.add_row(f"requests, {kind.rpartition('.')[2].partition('/')[2] or kind}", told)
+    table.add_row("requests in all, the demo's own included", str(counts["total"]))
     return table
 
 

@@ -1,7 +1,8 @@
 """The little of Kubernetes that demo and benchmarks need, through any kubeconfig."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,8 +12,13 @@ from loadmaster_ha.controller.kubernetes import Kubernetes, KubernetesError, loa
 
 JSON = dict[str, Any]
 APPLY = "application/apply-patch+yaml"
+CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 PATIENCE_SECONDS = 120.0
 POLL_SECONDS = 0.1
+
+
+class ClusterUnsuitable(Exception):  # noqa: N818 - reads as what is the case
+    """A cluster that is in use; the message says by what."""
 
 
 class Cluster:
@@ -36,10 +42,34 @@ class Cluster:
     async def install_crds(self, folder: Path) -> None:
         """Apply every CRD of a folder and wait until pairs are served."""
         for path in sorted(folder.glob("*.yaml")):  # noqa: ASYNC240 - two small files
-            await self.apply("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", _load(path)[0])
+            await self.apply(CRDS, _load(path)[0])
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not await self._served():  # noqa: ASYNC110 - nothing to be told by
                 await asyncio.sleep(POLL_SECONDS)
+
+    @contextlib.asynccontextmanager
+    async def guest(self, crds: Path) -> AsyncIterator[None]:
+        """Be a guest in somebody's cluster: CRDs that are there stay as they are, others go at the end.
+
+        Raises:
+            ClusterUnsuitable: there are pairs in it. An operator that looks after them would take ours for
+                one of them, and ours would have to be kept from theirs.
+        """
+        if await self._served():
+            if found := await self._kubernetes.list_pairs(None):
+                metadata = found[0]["metadata"]
+                name = f"{metadata['namespace']}/{metadata['name']}"
+                raise ClusterUnsuitable(
+                    f"there are LoadMasterPairs in this cluster ({name}); give a cluster without any"
+                )
+            yield
+            return
+        await self.install_crds(crds)
+        try:
+            yield
+        finally:
+            for path in sorted(crds.glob("*.yaml")):  # noqa: ASYNC240 - two small files
+                await self._delete(f"{CRDS}/{_load(path)[0]['metadata']['name']}")
 
     async def _served(self) -> bool:
         try:
@@ -63,6 +93,17 @@ class Cluster:
     async def ensure_namespace(self, name: str) -> None:
         """Create a namespace unless it is there."""
         await self.apply("/api/v1/namespaces", _object("v1", "Namespace", name))
+
+    async def delete_namespace(self, name: str) -> None:
+        """Ask for a namespace's deletion, with all that is in it."""
+        await self._delete(f"/api/v1/namespaces/{name}")
+
+    async def _delete(self, path: str) -> None:
+        try:
+            await self._kubernetes.request("DELETE", path)
+        except KubernetesError as error:
+            if error.status != 404:
+                raise
 
     async def put_secret(self, namespace: str, name: str, data: dict[str, str]) -> None:
         """Create or change a Secret."""
@@ -93,6 +134,13 @@ class Cluster:
     async def delete_pair(self, namespace: str, name: str) -> None:
         """Ask for a pair's deletion; its finalizer holds it until Azure is clean."""
         await self._kubernetes.request("DELETE", f"{pairs_path(namespace)}/{name}")
+
+    async def discard_pair(self, namespace: str, name: str) -> None:
+        """Remove a pair that no operator cleans up after any more; none is fine too."""
+        if (found := await self.pair(namespace, name)) is not None:
+            if found["metadata"].get("finalizers"):
+                await self.patch_pair(namespace, name, {"metadata": {"finalizers": None}})
+            await self._delete(f"{pairs_path(namespace)}/{name}")
 
     async def events(self, namespace: str) -> list[JSON]:
         """All Events of a namespace."""

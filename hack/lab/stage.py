@@ -1,6 +1,6 @@
 """Everything at once: an API server, the emulated Azure with the guide's network in it, and the operator.
 
-    async with Stage.open(folder) as stage: ...
+    async with open_stage(folder) as stage: ...
 
 ends and removes all of it, in the right order, however the block is left.
 """
@@ -53,9 +53,10 @@ class Emulator:
 
 @dataclass
 class Stage:
-    """What runs."""
+    """What runs; `plane` is None in a cluster that is not ours."""
 
     folder: Path
+    plane: ControlPlane | None
     kubeconfig: Path
     cluster: Cluster
     emulator: Emulator
@@ -110,14 +111,17 @@ async def open_stage(
     `latency` is how long Azure's operations take, and `retry_after` what it tells clients to wait, in s.
     """
     async with contextlib.AsyncExitStack() as stack:
-        if kubeconfig is None:
-            plane = stack.enter_context(ControlPlane.start())
+        plane = stack.enter_context(ControlPlane.start()) if kubeconfig is None else None
+        if plane is not None:
             kubeconfig = plane.kubeconfig
             say(f"a Kubernetes API server of its own runs at {plane.server}")
-        else:
-            say(f"using your cluster ({kubeconfig})")
+        assert kubeconfig is not None  # noqa: S101 - given, or just set
         cluster = await stack.enter_async_context(await Cluster.connect(kubeconfig))
-        await cluster.install_crds(ROOT / "crds")
+        if plane is None:
+            say(f"using your cluster ({kubeconfig})")
+            await stack.enter_async_context(cluster.guest(ROOT / "crds"))
+        else:
+            await cluster.install_crds(ROOT / "crds")
         emulator = await stack.enter_async_context(_emulator(folder, latency, retry_after))
         say(f"an emulated Azure runs at {emulator.url}")
         site = Site(emulator.arm)
@@ -131,7 +135,7 @@ async def open_stage(
             "LOADMASTER_METRICS_LISTEN": "127.0.0.1:0",
             "LOADMASTER_HEALTH_LISTEN": "127.0.0.1:0",
         }
-        yield Stage(folder, kubeconfig, cluster, emulator, site, environment)
+        yield Stage(folder, plane, kubeconfig, cluster, emulator, site, environment)
 
 
 @contextlib.asynccontextmanager
