@@ -57,6 +57,7 @@ class Reason(StrEnum):
     APPLYING = "Applying"
     OPERATION_RUNNING = "OperationRunning"
     CHANGED_MEANWHILE = "ChangedMeanwhile"
+    NOT_CONVERGING = "NotConverging"
     CLEANING_UP = "CleaningUp"
     # held back on purpose
     DRIFT = "Drift"

@@ -24,12 +24,13 @@ from loadmaster_ha.controller.kubernetes import JSON, Kubernetes, KubernetesErro
 from loadmaster_ha.controller.lease import LeaseLost
 from loadmaster_ha.controller.logs import about
 from loadmaster_ha.controller.registry import PairKey, Pairs, target_of
+from loadmaster_ha.controller.repetition import ENOUGH
 from loadmaster_ha.controller.report import Reporter
 from loadmaster_ha.controller.status import Obstacle, Situation, differences
 from loadmaster_ha.controller.work import FINALIZER, FORCE_DELETE, Course, Memory, Work
 from loadmaster_ha.controller.workqueue import Next, Visit, VisitOutcome
 from loadmaster_ha.planning.arm import ResourceID
-from loadmaster_ha.planning.changes import Plan, may_follow
+from loadmaster_ha.planning.changes import Change, Plan, may_follow
 from loadmaster_ha.planning.pair import conflicts, frontend_address, needs, plan, plan_deletion
 from loadmaster_ha.resources.loadmasterpair import Deletion
 
@@ -67,9 +68,12 @@ class PairController:
         self._calm_age = calm_age
         self._clock = clock
         self._memories: dict[PairKey, Memory] = {}
+        self._visited: set[PairKey] = set()
+        self._leaving: set[PairKey] = set()
 
     async def visit(self, visit: Visit[PairKey]) -> Next:
         """Visit one pair; what the queue calls."""
+        self._visited.add(visit.key)
         with about(namespace=visit.key.namespace, name=visit.key.name):
             try:
                 return await self._visit(visit)
@@ -77,10 +81,18 @@ class PairController:
                 log.error("Nothing more is written: %s", lost)  # noqa: TRY400 - the process ends anyway
             except KubernetesError as problem:
                 log.warning("The visit broke off, the Kubernetes API said: %s", problem)
+            finally:
+                self._visited.discard(visit.key)
+                if visit.key in self._leaving:
+                    await self.forget(visit.key)
             return Next(VisitOutcome.ERROR)
 
     async def forget(self, key: PairKey) -> None:
-        """The pair is gone."""
+        """The pair is gone. A visit under way keeps its session, and may still tell: then it is forgotten."""
+        if key in self._visited:
+            self._leaving.add(key)
+            return
+        self._leaving.discard(key)
         self._memories.pop(key, None)
         self._report.gone(key)
         await self._sessions.forget(key)
@@ -90,8 +102,11 @@ class PairController:
         if body is None:
             await self.forget(visit.key)
             return Next(VisitOutcome.NO_CHANGE, gone=True)
-        known = visit.key in self._memories
-        memory = self._memories.setdefault(visit.key, Memory())
+        uid = str(body["metadata"]["uid"])
+        memory = self._memories.get(visit.key)
+        known = memory is not None and memory.uid == uid
+        if memory is None or memory.uid != uid:
+            memory = self._memories[visit.key] = Memory(uid)
         try:
             target = target_of(body)
         except ValidationError as invalid:
@@ -105,7 +120,7 @@ class PairController:
             await self._let_go(work.body)
             return Next(VisitOutcome.CHANGED)
         await self._report.situation(work, situation)
-        return following
+        return replace(following, progress=work.progress)
 
     async def _try(self, work: Work) -> tuple[Situation, Next]:
         """Do what there is to do, and turn everything that goes wrong into words."""
@@ -138,6 +153,7 @@ class PairController:
             outcome = await session.look(operation)
             if not isinstance(outcome, Done):
                 return await self._not_done_yet(work, operation, outcome)
+            work.progress = True
         planned = _rest_of_course(work) or await self._plan(work, session)
         if planned.changes and work.situation().held is None and not (work.deleting and orphan):
             return await self._apply(work, session, planned)
@@ -183,6 +199,10 @@ class PairController:
     async def _apply(self, work: Work, session: AzureSession, planned: Plan) -> tuple[Situation, Next]:
         """Carry out the first change of the plan."""
         change, memory = planned.changes[0], work.memory
+        if (pause := _pause(work, change)) is not None:
+            memory.course, memory.episode = None, None
+            undone = work.situation(plan=planned, obstacle=_undone(work, change))
+            return undone, Next(VisitOutcome.WAITING, after=pause)
         applied = (*(memory.course.applied if memory.course is not None else ()), change)
         memory.course = None
         if not work.deleting:
@@ -194,14 +214,18 @@ class PairController:
         outcome = await session.apply(change, permit=self._permit)
         if isinstance(outcome, Done | Running):
             memory.course = Course(work.generation, applied, planned.changes[1:])
+            memory.repetition.made(change)
             await self._report.change(work, change)
         if isinstance(outcome, Running) and outcome.after <= 0:  # most likely over already
             outcome = await session.look(outcome.operation)
+            if not isinstance(outcome, Done | Running):
+                memory.repetition.failed()
         if isinstance(outcome, Done):
-            memory.outdated = 0
+            memory.outdated, work.progress = 0, True
             rest = replace(planned, changes=planned.changes[1:])
             # The end is told by the visit that has observed it.
-            return work.situation(plan=rest if rest.changes else planned), Next(VisitOutcome.CHANGED, after=0)
+            told = work.situation(plan=rest if rest.changes else planned, obstacle=_undone(work, change))
+            return told, Next(VisitOutcome.CHANGED, after=0)
         return _not_done(work, planned, outcome, change.resource)
 
     async def _not_done_yet(
@@ -211,12 +235,15 @@ class PairController:
         if isinstance(outcome, Running | Done):
             return _not_done(work, Plan(), outcome, operation.resource)
         log.warning("Azure did not finish %s %s: %s", operation.verb, operation.resource, outcome.message)
+        work.memory.repetition.failed()
         await self._report.failed_operation(work, operation, outcome.reason, outcome.message)
         return _not_done(work, None, outcome, operation.resource)
 
     async def _nothing_to_apply(self, work: Work, planned: Plan) -> tuple[Situation, Next]:
         """Converged, held back on purpose, or kept from it."""
-        work.memory.episode, work.memory.outdated = None, 0
+        work.memory.episode, work.memory.outdated, work.memory.course = None, 0, None
+        if planned.converged:
+            work.memory.repetition.clear()
         situation = work.situation(plan=planned)
         if planned.blocking or planned.waiting:
             return situation, Next(VisitOutcome.WAITING)
@@ -282,4 +309,27 @@ def _not_done(
             obstacle = Obstacle(reason, f"Azure refused a change of {resource}: {message}", blocking=True)
         case _:
             assert_never(outcome)
-    return work.situation(plan=planned, obstacle=obstacle), Next(VisitOutcome.WAITING, after=after)
+    following = Next(VisitOutcome.WAITING, after=after, grows=isinstance(outcome, TryLater))
+    return work.situation(plan=planned, obstacle=obstacle), following
+
+
+def _pause(work: Work, change: Change) -> float | None:
+    """Seconds to wait because this change does not last; None when it may be made now."""
+    memory = work.memory
+    if memory.generation != work.generation:
+        memory.generation = work.generation
+        memory.repetition.clear()
+    return memory.repetition.pause(change)
+
+
+def _undone(work: Work, change: Change) -> Obstacle | None:
+    """What to tell of a change that was made several times and did not last."""
+    times = work.memory.repetition.times(change)
+    if times < ENOUGH:
+        return None
+    message = (
+        f"{change.resource} was written {times} times as wanted and is otherwise again each time. Find out "
+        "who else writes to it (the activity log of the resource) and let one of the two have it. It is "
+        f"tried again with growing pauses. {differences([change])}"
+    )
+    return Obstacle(Reason.NOT_CONVERGING, message)

@@ -30,6 +30,10 @@ class _Known:
     target: PairTarget | None
     mark: tuple[object, ...]
 
+    @property
+    def uid(self) -> str:
+        return self.age[1]
+
 
 def key_of(body: Mapping[str, Any]) -> PairKey:
     """The key of a pair as the API server returned it."""
@@ -75,8 +79,16 @@ class Pairs:
         self._known[key] = _Known((metadata.get("creationTimestamp", ""), metadata["uid"]), target, mark)
         return before is None or before.mark != mark
 
-    def remove(self, key: PairKey) -> tuple[PairKey, ...]:
-        """Forget a pair; returns those that a conflict held up and that should look again."""
+    def remove(self, body: Mapping[str, Any]) -> tuple[PairKey, ...] | None:
+        """Forget a pair; returns those that a conflict held up and that should look again.
+
+        None where the key is another pair's by now: events about two pairs of one name, one deleted and one
+        created, come in any order.
+        """
+        key = key_of(body)
+        known = self._known.get(key)
+        if known is not None and known.uid != body["metadata"]["uid"]:
+            return None
         self._known.pop(key, None)
         self._contested.discard(key)
         return tuple(self._contested)

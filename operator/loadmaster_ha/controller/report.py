@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from loadmaster_ha.azure.outcomes import Operation
 from loadmaster_ha.controller import events
-from loadmaster_ha.controller.conditions import WANTED, ConditionType, Reason
+from loadmaster_ha.controller.conditions import WANTED, ConditionType, Reason, find
 from loadmaster_ha.controller.kubernetes import JSON, Kubernetes, KubernetesError
 from loadmaster_ha.controller.registry import PairKey, key_of
 from loadmaster_ha.controller.status import Obstacle, Situation, render, same
@@ -42,8 +42,10 @@ class Reporter:
         drift = work.memory.drifting
         if drift:
             self._metrics.on_drift(*work.key, change.section.value)
-        # The etag that was replaced makes a repetition after a crash the same Event.
-        occasion = f"{work.generation} {change.if_match}"
+        # The etag that was replaced makes a repetition after a crash the same Event. What is created has
+        # none; there it is the time since which Azure is not as wanted.
+        synced = find(work.status.get("conditions") or (), ConditionType.AZURE_SYNCED)
+        occasion = f"{work.generation} {change.if_match} {synced.get('lastTransitionTime')}"
         await self._recorder.record(work.body, events.change_applied(change, drift=drift, occasion=occasion))
 
     async def failed_operation(self, work: Work, operation: Operation, reason: str, message: str) -> None:

@@ -114,7 +114,9 @@ class Watch:
     def _handle(self, kind: str | None, body: Any) -> None:
         key = key_of(body)
         if kind == "DELETED":
-            held_up = self._pairs.remove(key)
+            held_up = self._pairs.remove(body)
+            if held_up is None:
+                return
             self._forget(key)
             for other in held_up:
                 self._wake(other)

@@ -10,6 +10,7 @@ from loadmaster_ha.azure.outcomes import Operation
 from loadmaster_ha.controller.conditions import ConditionStatus, ConditionType, find
 from loadmaster_ha.controller.kubernetes import JSON
 from loadmaster_ha.controller.registry import PairKey
+from loadmaster_ha.controller.repetition import Repetition
 from loadmaster_ha.controller.status import Situation
 from loadmaster_ha.planning.arm import InvalidResourceID, ResourceID
 from loadmaster_ha.planning.changes import Change
@@ -26,6 +27,9 @@ FORCE_DELETE: Final = "loadmaster.dev/force-delete"
 class Memory:
     """What is kept of a pair between visits. Losing it costs a few reads, never correctness."""
 
+    uid: str = ""
+    """Whose it is: a pair that was deleted and created anew begins without a memory."""
+
     episode: float | None = None
     """When the readings were fresh on which a series of changes began; later steps may use what was read
     since."""
@@ -41,6 +45,12 @@ class Memory:
 
     course: "Course | None" = None
     """The plan under way."""
+
+    repetition: Repetition = field(default_factory=Repetition)
+    """What was written again and again."""
+
+    generation: int = 0
+    """The manifest that `repetition` is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,8 @@ class Work:
     known: bool
     status_fields: dict[str, Any] = field(default_factory=dict)
     observation: Observation | None = None
+    progress: bool = False
+    """Something that was begun has come to a good end."""
 
     @property
     def annotations(self) -> JSON:

@@ -36,13 +36,17 @@ class Next:
     """What a visit came to and when the next one is due.
 
     `after` is in seconds: 0 means at once, but behind all others that are ready. None leaves the choice to
-    the queue: the resync interval after a visit without trouble, growing backoff after any other. `gone`
-    ends the visits.
+    the queue: the resync interval after a visit without trouble, growing backoff after any other. With
+    `grows` it is the least, and backoff makes it longer each time. Backoff begins anew when nothing is left
+    to do or with `progress`: something has come to a good end. That a write was merely accepted is none, or
+    one that always fails later would be repeated without growing pauses. `gone` ends the visits.
     """
 
     outcome: VisitOutcome
     after: float | None = None
     gone: bool = False
+    grows: bool = False
+    progress: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +69,14 @@ class Backoff(Generic[K]):
         self._dice = dice
         self._failures: dict[K, int] = {}
 
-    def after_failure(self, key: K) -> float:
-        """Seconds to wait after one more failure in a row."""
+    def after_failure(self, key: K, *, least: float | None = None) -> float:
+        """Seconds to wait after one more failure in a row; with `least` just so long after the first."""
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         # The exponent is bounded because floats are: 2**1100 does not exist.
-        delay = min(self._cap, self._base * 2.0 ** min(failures - 1, 64))
-        return delay * (1 - self._dice() / 4)
+        delay = min(self._cap, self._base * 2.0 ** min(failures - 1, 64)) * (1 - self._dice() / 4)
+        if least is None:
+            return delay
+        return least if failures == 1 else max(least, delay)
 
     def reset(self, key: K) -> None:
         """Forget the failures: it went well, or the key is gone."""
@@ -150,8 +156,12 @@ class Schedule(Generic[K]):
         entry.ready_since, entry.woken, entry.running = None, False, True
         return visit
 
-    def finish(self, key: K, now: float, again_at: float | None) -> None:
-        """The visit is over; the next is due at `again_at` (None: only when woken)."""
+    def finish(self, key: K, now: float, again_at: float | None, *, gone: bool = False) -> None:
+        """The visit is over; the next is due at `again_at` (None: only when woken).
+
+        `gone`: the visit found nothing there any more. If the key was woken meanwhile, something is there
+        again.
+        """
         entry = self._entries[key]
         entry.running = False
         if entry.forgotten:
@@ -159,6 +169,8 @@ class Schedule(Generic[K]):
         elif entry.woken_while_running:
             entry.woken_while_running, entry.woken = False, True
             self._make_ready(key, entry, now)
+        elif gone:
+            del self._entries[key]
         elif again_at is None:
             entry.due = None
         else:
@@ -299,19 +311,19 @@ class WorkQueue(Generic[K]):
         finally:
             ended = self._now()
             self._observer.on_visit_ended(again.outcome.value, ended - started)
+            again_at = ended + self._delay(visit.key, again)
             if again.gone:
-                self._schedule.forget(visit.key)
                 self._backoff.reset(visit.key)
-            self._schedule.finish(visit.key, ended, ended + self._delay(visit.key, again))
+            self._schedule.finish(visit.key, ended, again_at, gone=again.gone)
 
     def _delay(self, key: K, again: Next) -> float:
-        if again.outcome in {VisitOutcome.CHANGED, VisitOutcome.NO_CHANGE}:
+        if again.progress or again.outcome is VisitOutcome.NO_CHANGE:
             self._backoff.reset(key)
-        if again.after is not None:
+        if again.after is not None and not again.grows:
             return again.after
         if again.outcome in {VisitOutcome.CHANGED, VisitOutcome.NO_CHANGE}:
             return self._resync.next()
-        return self._backoff.after_failure(key)
+        return self._backoff.after_failure(key, least=again.after)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)

@@ -70,8 +70,18 @@ def test_who_was_held_up_is_told_when_a_pair_goes():
     pairs.contest(PairKey("edge", "two"), contested=True)
     pairs.contest(PairKey("edge", "three"), contested=True)
     pairs.contest(PairKey("edge", "three"), contested=False)
-    assert pairs.remove(PairKey("edge", "one")) == (PairKey("edge", "two"),)
-    assert pairs.remove(PairKey("edge", "two")) == ()
+    assert pairs.remove(body("one")) == (PairKey("edge", "two"),)
+    assert pairs.remove(body("two")) == ()
+
+
+def test_a_late_word_of_a_deletion_does_not_remove_the_pair_that_came_after_under_the_same_name():
+    pairs = Pairs()
+    pairs.update(body("web", uid="first"))
+    pairs.update(body("web", "2026-01-02T00:00:00Z", uid="second"))
+    assert pairs.remove(body("web", uid="first")) is None
+    assert pairs.keys() == (PairKey("edge", "web"),)
+    assert pairs.remove(body("web", uid="second")) == ()
+    assert pairs.keys() == ()
 
 
 def test_a_manifest_that_cannot_be_read_claims_nothing_and_is_still_visited():

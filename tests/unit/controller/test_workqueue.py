@@ -264,3 +264,54 @@ async def test_a_key_that_is_gone_is_not_visited_again():
     task.cancel()
     assert seen == ["a"]
     assert len(made._schedule) == 0
+
+
+async def test_a_key_that_comes_back_while_a_visit_finds_it_gone_is_visited():
+    seen = []
+
+    async def visit(visit: Visit[str]) -> Next:
+        seen.append(visit.key)
+        if len(seen) == 1:
+            made.wake("a")  # created anew: its event overtakes the end of this visit
+            return Next(VisitOutcome.NO_CHANGE, gone=True)
+        return Next(VisitOutcome.NO_CHANGE)
+
+    made, figures = queue(visit)
+    task = await running(made)
+    made.wake("a")
+    async with asyncio.timeout(30):
+        while len(figures.outcomes) < 2:  # noqa: ASYNC110 - the visits are what is tested
+            await asyncio.sleep(0.01)
+    task.cancel()
+    assert seen == ["a", "a"]
+
+
+def delays(*visits: Next) -> list[float]:
+    made = WorkQueue(
+        None,
+        observer=Figures(),
+        resync=Resync(300, dice=lambda: 0.5),
+        backoff=Backoff(base=2.0, cap=300.0, dice=lambda: 0.0),
+    )
+    return [made._delay("a", each) for each in visits]
+
+
+ACCEPTED = Next(VisitOutcome.CHANGED, after=0.5)
+FAILED = Next(VisitOutcome.WAITING)
+
+
+def test_what_is_accepted_and_fails_later_is_repeated_with_growing_pauses():
+    assert delays(*[ACCEPTED, FAILED] * 4)[1::2] == [2, 4, 8, 16]
+
+
+def test_after_progress_backoff_begins_anew():
+    done = Next(VisitOutcome.CHANGED, after=0, progress=True)
+    assert delays(FAILED, FAILED, done, FAILED) == [2, 4, 0, 2]
+    then_failed = Next(VisitOutcome.WAITING, progress=True)
+    assert delays(FAILED, FAILED, then_failed, FAILED) == [2, 4, 2, 4]
+
+
+def test_the_time_that_azure_names_is_kept_at_first_and_is_the_least_later():
+    busy = Next(VisitOutcome.WAITING, after=5, grows=True)
+    assert delays(*[busy] * 5) == [5, 5, 8, 16, 32]
+    assert delays(*[Next(VisitOutcome.WAITING, after=60)] * 3) == [60, 60, 60]

@@ -1,0 +1,66 @@
+"""Notices a change that is made again and again and does not last: somebody undoes it, or Azure does.
+
+Without this two tools that disagree, or a field that Azure writes differently from how it was sent, would be
+written as fast as Azure answers. `pair` asks before each write; part of `work.Memory`.
+"""
+
+from typing import Final, TypeAlias
+
+from loadmaster_ha.planning.changes import Change, Put
+
+ENOUGH: Final = 3
+"""So often is the same change made without a pause."""
+
+LONGEST_PAUSE: Final = 300.0
+"""Seconds."""
+
+_What: TypeAlias = tuple[str, ...]
+
+
+class Repetition:
+    """Counts changes by what they are for: the resource, the fields and what they are to be."""
+
+    def __init__(self) -> None:
+        self._made: dict[_What, int] = {}
+        self._last: _What | None = None
+        self._paused: _What | None = None
+
+    def pause(self, change: Change) -> float | None:
+        """Seconds to wait before this change is made once more; None: it may be made now.
+
+        After each pause it may be made once.
+        """
+        what = _what(change)
+        made = self._made.get(what, 0)
+        if made < ENOUGH or self._paused == what:
+            self._paused = None
+            return None
+        self._paused = what
+        return min(LONGEST_PAUSE, 2.0**made)
+
+    def times(self, change: Change) -> int:
+        """How often this change has been made."""
+        return self._made.get(_what(change), 0)
+
+    def made(self, change: Change) -> None:
+        """Azure has accepted the change."""
+        self._last = _what(change)
+        self._made[self._last] = self._made.get(self._last, 0) + 1
+
+    def failed(self) -> None:
+        """What Azure accepted last it could not carry out after all: that was no change."""
+        if self._last in self._made:
+            self._made[self._last] -= 1
+        self._last = None
+
+    def clear(self) -> None:
+        """All is as it should be, or something else is wanted now."""
+        self._made.clear()
+        self._last = self._paused = None
+
+
+def _what(change: Change) -> _What:
+    if isinstance(change, Put):
+        fields = (f"{each.path} {each.want}" for each in change.differences)
+        return ("PUT", str(change.resource).lower(), *fields)
+    return ("DELETE", str(change.resource).lower())

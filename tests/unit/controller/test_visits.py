@@ -1,0 +1,294 @@
+"""Visits, one after another, against a model of Azure: what is remembered between them, and what is not.
+
+The Kubernetes API and the sessions are stand-ins that keep a pair and a model of ARM in memory; the whole
+way through the real ones is that of tests/integration.
+"""
+
+import copy
+from collections import deque
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+from tests.unit.planning.arm_model import ArmModel
+from tests.unit.planning.world import BALANCER, guide_bodies, guide_spec
+
+from loadmaster_ha.azure.outcomes import Done, Operation, Refused, Running
+from loadmaster_ha.controller import report
+from loadmaster_ha.controller.events import Recorder
+from loadmaster_ha.controller.pair import PairController
+from loadmaster_ha.controller.registry import PairKey, Pairs
+from loadmaster_ha.controller.report import Reporter
+from loadmaster_ha.controller.workqueue import Next, Visit, VisitOutcome
+from loadmaster_ha.planning.arm import ResourceID
+from loadmaster_ha.telemetry.operator import OperatorMetrics
+
+KEY = PairKey("edge", "web")
+
+
+def pair(uid="u-1", **metadata):
+    return {
+        "metadata": {
+            "namespace": "edge",
+            "name": "web",
+            "uid": uid,
+            "generation": 1,
+            "resourceVersion": "1",
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            **metadata,
+        },
+        "spec": guide_spec(),
+    }
+
+
+class Cluster:
+    """The calls of `Kubernetes` that a visit makes, on one pair."""
+
+    def __init__(self, body):
+        self.body = body
+        self.events = []
+
+    async def get_pair(self, *_):
+        return copy.deepcopy(self.body)
+
+    async def set_finalizers(self, _, finalizers):
+        self.body["metadata"]["finalizers"] = list(finalizers)
+        return copy.deepcopy(self.body)
+
+    async def apply_status(self, _, status):
+        self.body["status"] = copy.deepcopy(status)
+        return copy.deepcopy(self.body)
+
+    async def create_event(self, _, event):
+        self.events.append(event)
+
+
+class Session:
+    """An `AzureSession` on a model. `answers` and `looks` come before what the model would say."""
+
+    def __init__(self, arm):
+        self.arm = arm
+        self.answers = deque()
+        self.looks = deque()
+        self.after_write = lambda _: None
+
+    async def observe(self, needs, **_):
+        return self.arm.observe(lambda _, observation: needs(observation), None)
+
+    async def apply(self, change, *, permit):
+        permit()
+        if self.answers:
+            return self.answers.popleft()
+        self.arm.apply(change)
+        self.after_write(change)
+        return Done()
+
+    async def look(self, _):
+        return self.looks.popleft()
+
+
+class Sessions:
+    def __init__(self, session):
+        self.session = session
+        self.forgotten = []
+
+    async def get(self, *_, **__):
+        return self.session
+
+    async def forget(self, key):
+        self.forgotten.append(key)
+
+
+class Stage:
+    def __init__(self):
+        self.arm = ArmModel(guide_bodies())
+        self.session = Session(self.arm)
+        self.sessions = Sessions(self.session)
+        self.cluster = Cluster(pair())
+        self.metrics = OperatorMetrics(version="0", kopf_version="0")
+        self.pairs = Pairs()
+        self.pairs.update(self.cluster.body)
+        self.controller = PairController(
+            kubernetes=self.cluster,
+            sessions=self.sessions,
+            pairs=self.pairs,
+            reporter=Reporter(self.cluster, Recorder(self.cluster, instance="test"), self.metrics),
+            permit=lambda: None,
+        )
+
+    async def visit(self, *, woken=False) -> Next:
+        return await self.controller.visit(Visit(KEY, woken, 0.0))
+
+    async def until_waiting(self, most=40) -> Next:
+        """Visit as the queue would as long as it is to go on at once."""
+        following = await self.visit(woken=True)
+        for _ in range(most):
+            if following.outcome is not VisitOutcome.CHANGED:
+                return following
+            following = await self.visit()
+        raise AssertionError(f"still going on at once after {most} visits, {len(self.arm.writes)} writes")
+
+    def condition(self, kind):
+        found = self.cluster.body["status"]["conditions"]
+        return next(each for each in found if each["type"] == kind)
+
+    def series(self):
+        return [
+            sample
+            for metric in self.metrics.registry.collect()
+            for sample in metric.samples
+            if sample.labels.get("namespace") == "edge"
+        ]
+
+
+@pytest.fixture
+def stage():
+    return Stage()
+
+
+def operation(resource=BALANCER):
+    return Operation(ResourceID.parse(resource), "PUT", "https://arm/o", "Location", "2026-01-01T00:00:00Z")
+
+
+async def test_the_guides_pair_converges_and_then_rests(stage):
+    assert (await stage.until_waiting()).outcome is VisitOutcome.NO_CHANGE
+    assert stage.condition("Ready")["status"] == "True"
+    writes = len(stage.arm.writes)
+    assert (await stage.visit()).outcome is VisitOutcome.NO_CHANGE
+    assert len(stage.arm.writes) == writes
+
+
+# A change that does not stick -------------------------------------------------------------------------
+
+
+def someone_who_undoes(stage):
+    def undo(_):
+        balancer = stage.arm.stored.get(BALANCER.lower())
+        for probe in balancer["properties"]["probes"] if balancer else ():
+            probe["properties"]["intervalInSeconds"] = 15
+
+    return undo
+
+
+async def test_a_change_that_is_undone_each_time_is_not_written_for_ever(stage):
+    stage.session.after_write = someone_who_undoes(stage)
+
+    following = await stage.until_waiting()
+
+    assert following.outcome is VisitOutcome.WAITING
+    assert stage.condition("Ready")["reason"] == "NotConverging"
+    assert "intervalInSeconds" in stage.condition("Ready")["message"]
+    assert sum(change.resource == ResourceID.parse(BALANCER) for change in stage.arm.writes) <= 5
+
+
+async def test_it_is_tried_again_ever_less_often_and_ends_when_the_other_stops(stage):
+    stage.session.after_write = someone_who_undoes(stage)
+    pauses = [(await stage.until_waiting()).after]
+    for _ in range(8):
+        before = len(stage.arm.writes)
+        following = await stage.visit()
+        while following.outcome is VisitOutcome.CHANGED:
+            following = await stage.visit()
+        assert len(stage.arm.writes) == before + 1
+        pauses.append(following.after)
+    assert pauses == sorted(pauses)
+    assert 0 < pauses[0] < 30
+    assert pauses[-1] == 300
+
+    stage.session.after_write = lambda _: None
+    assert (await stage.until_waiting()).outcome is VisitOutcome.NO_CHANGE
+    assert stage.condition("Ready")["status"] == "True"
+
+
+async def test_a_new_manifest_is_tried_at_once_whatever_was_before(stage):
+    stage.session.after_write = someone_who_undoes(stage)
+    await stage.until_waiting()
+    stage.cluster.body["metadata"]["generation"] = 2
+    stage.cluster.body["spec"]["healthCheck"] = {"intervalSeconds": 15}
+    assert (await stage.until_waiting()).outcome is VisitOutcome.NO_CHANGE
+
+
+async def test_an_operation_that_fails_each_time_is_a_failure_and_not_one_that_does_not_stick(stage):
+    for _ in range(6):
+        stage.session.answers.append(Running(operation(), 0.5))
+        stage.session.looks.append(Refused("Quota", "too many"))
+        accepted = await stage.visit()
+        assert (accepted.outcome, accepted.progress) == (VisitOutcome.CHANGED, False)
+        failed = await stage.visit()
+        assert (failed.outcome, failed.progress) == (VisitOutcome.WAITING, False)
+    assert stage.condition("Stalled")["reason"] == "Quota"
+
+
+async def test_an_operation_that_ended_well_is_progress_whatever_comes_next(stage):
+    stage.session.answers.append(Running(operation(), 0.5))
+    await stage.visit()
+    stage.session.looks.append(Done())
+    stage.session.answers.append(Refused("Quota", "too many"))
+    following = await stage.visit()
+    assert (following.outcome, following.progress) == (VisitOutcome.WAITING, True)
+
+
+# What is remembered, and of whom ----------------------------------------------------------------------
+
+
+async def test_the_plan_of_a_pair_is_not_carried_on_for_its_successor_of_the_same_name(stage):
+    await stage.visit(woken=True)
+    await stage.visit()
+    stage.cluster.body = pair("u-2")  # deleted and created anew; its event is still on the way
+    writes = len(stage.arm.writes)
+    await stage.visit()
+    new = stage.arm.writes[writes:]
+    assert "u-1" not in str([getattr(change, "body", None) for change in new])
+
+
+async def test_a_plan_that_was_held_is_made_anew_when_it_may_go_on(stage):
+    await stage.visit(woken=True)
+    await stage.visit()
+    stage.cluster.body["metadata"]["annotations"] = {"loadmaster.dev/suspend": "true"}
+    assert (await stage.visit()).outcome is VisitOutcome.NO_CHANGE
+    reads = stage.arm.reads
+    stage.cluster.body["metadata"]["annotations"] = {}
+    await stage.visit()
+    assert stage.arm.reads > reads
+
+
+async def test_a_pair_that_goes_while_it_is_visited_leaves_no_figures_and_keeps_its_session_so_long(stage):
+    released_during_visit = []
+
+    async def observe(needs, **_):
+        await stage.controller.forget(KEY)
+        released_during_visit.extend(stage.sessions.forgotten)
+        return stage.arm.observe(lambda _, observation: needs(observation), None)
+
+    stage.session.observe = observe
+    await stage.visit(woken=True)
+
+    assert released_during_visit == []
+    assert stage.sessions.forgotten == [KEY]
+    assert stage.series() == []
+
+
+async def test_a_pair_that_goes_between_visits_is_forgotten_at_once(stage):
+    await stage.until_waiting()
+    assert stage.series()
+    await stage.controller.forget(KEY)
+    assert stage.sessions.forgotten == [KEY]
+    assert stage.series() == []
+
+
+async def test_the_second_repair_of_the_same_thing_is_told_too(stage, monkeypatch):
+    await stage.until_waiting()
+    group = next(body for body in stage.arm.stored.values() if body["name"] == "lm-nsg")
+    names = []
+    for day in (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)):
+        rules = group["properties"]["securityRules"]
+        rules[:] = [each for each in rules if each["name"] != "lm_web_probe"]
+        monkeypatch.setattr(report, "datetime", SimpleNamespace(now=lambda _, day=day: day))
+        told = len(stage.cluster.events)
+        await stage.until_waiting()
+        names += [
+            event["metadata"]["name"]
+            for event in stage.cluster.events[told:]
+            if event["reason"] == "DriftRepaired"
+        ]
+    assert len(names) == len(set(names)) == 2
