@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from loadmaster_ha.controller import logs, settings
+from loadmaster_ha.controller import allocator, logs, settings
 from loadmaster_ha.resources import crd
 
 
@@ -51,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"loadmaster-operator: {problem}", file=sys.stderr)
         return 2
     logs.configure(style=chosen.log_format, level=chosen.log_level)
+    allocator.give_memory_back()
     # kopf and the Azure SDK take a second to import: not for `--help` and `crds`.
     from loadmaster_ha.controller import process  # noqa: PLC0415
 
