@@ -49,23 +49,24 @@ class Gateway:
             UnsupportedRequest: the operator has nothing to do with such resources.
             ConnectionFailed, SignInRefused: as the transport says.
         """
-        resource_type(request.resource)
+        # As we spell it: ids come in any case, and labels of metrics must not multiply with it.
+        type_name = resource_type(request.resource).name
         kind = _KIND.get(request.verb, Kind.READ)
         await self._budget.take(kind, patience=WRITE_PATIENCE if request.verb.is_write else READ_PATIENCE)
-        response = await self._measured(request)
+        response = await self._measured(request, type_name)
         if (left := (response.header(_REMAINING[kind]) or "").strip()).isdigit():
             self._budget.believe(kind, float(left))
         if errors.is_throttling(response):
             seconds = errors.gate_seconds(response)
             self._budget.close_gate(kind, seconds)
-            self._observer.on_throttled(str(request.verb), request.resource.type, seconds)
+            self._observer.on_throttled(str(request.verb), type_name, seconds)
             LOG.warning("Azure throttles %s: none for %.0f s", kind.value.lower(), seconds)
         self._observer.on_budget(self._budget.ratio(kind))
         if response.status == 401:
             raise errors.sign_in_refusal(response)
         return response
 
-    async def _measured(self, request: ArmRequest) -> ArmResponse:
+    async def _measured(self, request: ArmRequest, type_name: str) -> ArmResponse:
         began = time.perf_counter()
         code = "Aborted"
         try:
@@ -78,7 +79,7 @@ class Gateway:
             return response
         finally:
             seconds = time.perf_counter() - began
-            self._observer.on_request(str(request.verb), request.resource.type, code, seconds)
+            self._observer.on_request(str(request.verb), type_name, code, seconds)
             # Never the URL: those of operations are signed.
             LOG.debug("%s %s: %s in %.3f s", request.verb, request.resource, code, seconds)
 

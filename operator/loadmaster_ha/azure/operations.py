@@ -21,6 +21,9 @@ FIRST_DELAY: Final = 0.5
 LONGEST_DELAY: Final = 10.0
 """Where Azure does not say when to look again: after 0.5 s at first, up to 10 s as it gets older."""
 
+LONGEST_URL: Final = 8192
+"""Characters. Operations are kept in the status of the pair, whose schema takes no longer URL."""
+
 LONGEST_OPERATION: Final = 3600.0
 """Seconds after which an operation is given up: what became of it is seen by observing."""
 
@@ -46,6 +49,8 @@ def begun(request: ArmRequest, response: ArmResponse, *, now: datetime | None = 
 
 def _running(request: ArmRequest, url: str, style: str, response: ArmResponse, now: datetime) -> Running:
     started = now.isoformat(timespec="seconds").replace("+00:00", "Z")
+    if len(url) > LONGEST_URL:
+        url, style = "", RESOURCE
     operation = Operation(request.resource, str(request.verb), url, style, started)
     after = errors.retry_after(response.headers, now=now)
     if after is None:
@@ -154,7 +159,9 @@ def _still_running(operation: Operation, response: ArmResponse, age: float, now:
         message = f"the {operation.verb} of {operation.resource} has not ended within {minutes}"
         return Outdated("OperationTimedOut", message)
     after = errors.retry_after(response.headers, now=now)
-    return Running(operation, after if after is not None else min(LONGEST_DELAY, max(FIRST_DELAY, age / 4)))
+    if after is None:
+        after = min(LONGEST_DELAY, age / 4)
+    return Running(operation, max(FIRST_DELAY, after))
 
 
 def _age(operation: Operation, now: datetime) -> float:

@@ -132,7 +132,8 @@ class AzureSession:
         """
         async with self._writers.turn(change.resource):
             running = self._writers.running(change.resource)
-            if running is not None:
+            # Looked at here too: whoever began it may not follow it any more.
+            if running is not None and isinstance(await self.look(running), Running):
                 message = (
                     f"a {running.verb} of {running.resource} that began at {running.started} is still running"
                 )

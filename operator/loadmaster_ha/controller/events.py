@@ -19,7 +19,9 @@ from loadmaster_ha.planning.changes import Change, Put
 
 log = logging.getLogger(__name__)
 
-NOTE_LIMIT: Final = 1000  # the API takes 1024 bytes
+NOTE_LIMIT: Final = 1000
+"""Bytes of a note; the API takes 1024."""
+
 CONTROLLER: Final = "loadmaster.dev/operator"
 
 
@@ -111,6 +113,13 @@ def operation_failed(operation: Operation, reason: str, message: str) -> Event:
     return Event("OperationFailed", note, operation.url, warning=True, action="Write")
 
 
+def _note(text: str) -> str:
+    short = shortened(text, NOTE_LIMIT)
+    while len(short.encode()) > NOTE_LIMIT:
+        short = shortened(short, len(short) * 9 // 10)
+    return short
+
+
 class EventAPI(Protocol):
     """The call of `kubernetes.Kubernetes` that is needed."""
 
@@ -149,7 +158,7 @@ class Recorder:
             "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "type": "Warning" if event.warning else "Normal",
             "reason": event.reason,
-            "note": shortened(event.note, NOTE_LIMIT),
+            "note": _note(event.note),
             "action": event.action,
             "reportingController": CONTROLLER,
             "reportingInstance": self._instance[:128],

@@ -98,15 +98,15 @@ def left_behind(target: PairTarget, observation: Observation) -> tuple[ResourceI
 
 
 def frontend_address(target: PairTarget, observation: Observation) -> str | None:
-    """The address that clients use, None while Azure has not given one."""
+    """The IPv4 address that clients use, None while Azure has not given one."""
     layout = Layout(target)
     if layout.public_address is not None:
         address = observation.get(layout.public_address)
         found = None if address is None else address.properties.get("ipAddress")
-        return None if found is None else str(found)
-    entry = balancer.our_frontend(layout, observation.get(layout.balancer))
-    found = properties(entry or {}).get("privateIPAddress")
-    return None if found is None else str(found)
+    else:
+        entry = balancer.our_frontend(layout, observation.get(layout.balancer))
+        found = properties(entry or {}).get("privateIPAddress")
+    return None if found is None or ":" in str(found) else str(found)
 
 
 def expected_failover(health_check: HealthCheck) -> failover.ExpectedFailover:
@@ -115,14 +115,22 @@ def expected_failover(health_check: HealthCheck) -> failover.ExpectedFailover:
 
 
 def conflicts(target: PairTarget, others: Sequence[PairTarget]) -> tuple[Finding, ...]:
-    """What this pair claims that an older pair of the cluster has: the balancer, or an interface."""
-    try:
-        return tuple(found for other in others for found in _conflicts_with(Layout(target), Layout(other)))
-    except InvalidResourceID:
-        return ()
+    """What this pair claims that an older pair of the cluster has: the balancer, or an interface.
+
+    A pair that names something which is no resource id claims nothing.
+    """
+    layout = Layout(target)
+    return tuple(found for other in others for found in _conflicts_with(layout, Layout(other)))
 
 
 def _conflicts_with(layout: Layout, other: Layout) -> list[Finding]:
+    try:
+        return _common_claims(layout, other)
+    except InvalidResourceID:
+        return []
+
+
+def _common_claims(layout: Layout, other: Layout) -> list[Finding]:
     name = f"{other.identity.namespace}/{other.identity.name}"
     found = []
     if layout.balancer == other.balancer:

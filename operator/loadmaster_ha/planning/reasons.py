@@ -42,6 +42,7 @@ class Reason(StrEnum):
     PUBLIC_ADDRESS_NOT_FOUND = "PublicAddressNotFound"
     PUBLIC_ADDRESS_IN_USE = "PublicAddressInUse"
     BASIC_PUBLIC_ADDRESS = "BasicPublicAddress"
+    PUBLIC_ADDRESS_NOT_IPV4 = "PublicAddressNotIPv4"
     BASIC_LOAD_BALANCER = "BasicLoadBalancer"
     TYPE_MISMATCH = "LoadBalancerTypeMismatch"
     SUBNET_MISMATCH = "SubnetMismatch"
@@ -230,6 +231,11 @@ CATALOGUE: Final[dict[Reason, Explanation]] = {
         "neither.",
         "Upgrade the address to Standard and Static (it can be done in place while nothing uses it), or "
         "name another.",
+    ),
+    Reason.PUBLIC_ADDRESS_NOT_IPV4: Explanation(
+        _B,
+        "The public address is an IPv6 address; frontends of a pair are IPv4.",
+        "Name an IPv4 address.",
     ),
     Reason.BASIC_LOAD_BALANCER: Explanation(
         _B,

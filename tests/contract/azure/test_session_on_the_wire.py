@@ -13,8 +13,9 @@ from loadmaster_ha.azure.operations import FIRST_DELAY
 from loadmaster_ha.azure.outcomes import Done, Operation, Outdated, Refused, Running, TryLater
 from loadmaster_ha.azure.sdk import SdkTransport
 from loadmaster_ha.azure.session import AzureSession, AzureUnreachable
+from loadmaster_ha.azure.transport import NoObserver
 from loadmaster_ha.domain.reading import Absent, Present, Unknown
-from loadmaster_ha.planning.arm import compute, network, resource_group
+from loadmaster_ha.planning.arm import ResourceID, compute, network, resource_group
 from loadmaster_ha.planning.changes import Delete, Put, Section
 from loadmaster_ha.planning.observation import AddressQuestion
 
@@ -284,7 +285,7 @@ async def test_a_token_never_follows_a_url_to_another_host(arm, session):
 
 async def test_one_write_at_a_time_while_an_operation_runs(arm, session):
     arm.on("PUT", str(BALANCER), Answer(200, balancer("Updating"), {"Azure-AsyncOperation": OPERATION}))
-    arm.on("GET", OPERATION_PATH, Answer(200, {"status": "Succeeded"}))
+    arm.on("GET", OPERATION_PATH, Answer(200, {"status": "InProgress"}), Answer(200, {"status": "Succeeded"}))
     first = await session.apply(put(), permit=allowed)
 
     second = await session.apply(put(), permit=allowed)
@@ -294,6 +295,32 @@ async def test_one_write_at_a_time_while_an_operation_runs(arm, session):
     await session.look(first.operation)
     assert isinstance(await session.apply(put(), permit=allowed), Running)
     assert arm.count("PUT") == 2
+
+
+async def test_an_operation_that_nobody_follows_holds_up_the_next_write_no_longer_than_it_runs(arm, session):
+    """Its pair may have been let go, or its URL could not be stored in status."""
+    arm.on("PUT", str(BALANCER), Answer(200, balancer("Updating"), {"Azure-AsyncOperation": OPERATION}))
+    arm.on("GET", OPERATION_PATH, Answer(200, {"status": "Succeeded"}))
+    await session.apply(put(), permit=allowed)
+
+    assert isinstance(await session.apply(put(), permit=allowed), Running)
+    assert arm.count("PUT") == 2
+
+
+async def test_requests_are_counted_under_one_name_of_a_type_however_an_id_spells_it(arm, connect):
+    seen = []
+
+    class Figures(NoObserver):
+        def on_request(self, method, resource_type, code, seconds):
+            seen.append((method, resource_type, code, seconds >= 0))
+
+    arm.on("GET", str(BALANCER), Answer(200, balancer()))
+    shouted = ResourceID.parse(str(BALANCER).replace("loadBalancers", "LOADBALANCERS"))
+    session = connect(observer=Figures())
+    await session.observe(needs(BALANCER))
+    await session.observe(needs(shouted))
+    assert {kind for _, kind, _, _ in seen} == {"Microsoft.Network/loadBalancers"}
+    assert len(seen) == 2
 
 
 async def test_the_seconds_in_the_text_of_a_lock_are_waited(arm, session):

@@ -97,6 +97,20 @@ def test_the_delay_grows_with_the_age_and_obeys_azure():
     assert looked("AsyncOperation", 200, {"status": "Running"}, {"retry-after": "25"}).after == 25
 
 
+def test_azures_word_to_look_again_at_once_is_no_reason_to_ask_without_a_pause():
+    for answer in (
+        ArmResponse(200, {"retry-after": "0"}, {"status": "Running"}),
+        ArmResponse(503, {"retry-after": "0"}),
+    ):
+        assert operations.looked(operation(), answer, now=NOW).after == operations.FIRST_DELAY
+
+
+def test_a_url_too_long_to_be_kept_in_status_is_not_needed():
+    long = {"azure-asyncoperation": f"https://management.azure.com/operations/1?t={'x' * 8192}"}
+    found = begun(PUT, 201, long, state("Updating")).operation
+    assert (found.style, found.url) == ("Resource", "")
+
+
 def test_a_location_is_202_until_it_is_over():
     assert isinstance(looked("Location", 202), Running)
     assert looked("Location", 200, state("Succeeded")) == Done()

@@ -21,7 +21,7 @@ def test_the_generated_pages_are_fresh():
 
 def entries() -> set[str]:
     text = TROUBLESHOOTING.read_text(encoding="utf-8")
-    return set(re.findall(r"^\| `([A-Za-z]+)` \|", text, re.MULTILINE))
+    return set(re.findall(r"^\| `([A-Za-z0-9]+)` \|", text, re.MULTILINE))
 
 
 def test_every_reason_has_an_entry():

@@ -64,6 +64,12 @@ async def test_a_long_note_is_shortened():
     assert len(server.created[0][1]["note"]) == NOTE_LIMIT
 
 
+async def test_a_long_note_is_shortened_to_the_bytes_that_the_api_takes():
+    server = Server()
+    await Recorder(server, instance="p").record(PAIR, Event("Updated", "ü" * 5000, "now"))
+    assert len(server.created[0][1]["note"].encode()) <= NOTE_LIMIT
+
+
 async def test_an_event_that_cannot_be_written_does_not_stop_the_work(caplog):
     await Recorder(Server(KubernetesError(403, "Forbidden", "no")), instance="p").record(
         PAIR, Event("Synced", "", "now")

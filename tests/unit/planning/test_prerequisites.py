@@ -10,6 +10,7 @@ from tests.unit.planning.arm_model import COMPUTE, NETWORK, ArmModel
 
 from loadmaster_ha.domain.findings import Severity
 from loadmaster_ha.domain.reading import Unknown
+from loadmaster_ha.planning import pair
 from loadmaster_ha.planning.reasons import CATALOGUE, Reason
 
 Bodies = dict[str, dict[str, Any]]
@@ -412,6 +413,10 @@ def public_address(**properties: Any) -> dict[str, Any]:
             Reason.PUBLIC_ADDRESS_IN_USE,
         ),
         (public_address(natGateway={"id": f"{NETWORK}/natGateways/out"}), Reason.PUBLIC_ADDRESS_IN_USE),
+        (
+            public_address(publicIPAddressVersion="IPv6", ipAddress="2603:1020::9"),
+            Reason.PUBLIC_ADDRESS_NOT_IPV4,
+        ),
     ],
 )
 def test_a_public_address_that_does_not_fit_is_told(address, reason):
@@ -422,6 +427,14 @@ def test_a_public_address_that_does_not_fit_is_told(address, reason):
     found = world.plan(ArmModel(bodies), world.target(spec))
     assert [finding.reason for finding in found.blocking] == [reason]
     assert not found.changes
+
+
+def test_an_ipv6_address_is_not_told_as_the_frontends():
+    bodies, spec = world.guide_bodies(), world.public_spec()
+    spec["loadBalancer"]["frontend"]["publicIPAddress"] = {"name": "web-pip"}
+    bodies[world.PUBLIC_ADDRESS] = public_address(publicIPAddressVersion="IPv6", ipAddress="2603:1020::9")
+    wanted = world.target(spec)
+    assert pair.frontend_address(wanted, world.look(ArmModel(bodies), wanted)) is None
 
 
 def test_a_public_balancer_without_any_security_group_lets_nothing_in():

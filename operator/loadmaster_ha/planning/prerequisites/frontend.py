@@ -73,7 +73,7 @@ def frontend_stays(context: Context) -> Iterator[Finding]:
 
 
 def public_address_fits(context: Context) -> Iterator[Finding]:
-    """The public address is there or to be created, Standard, static, and free."""
+    """The public address is there or to be created, Standard, static, IPv4, and free."""
     wanted = context.layout.public_address
     if wanted is None:
         return
@@ -86,6 +86,8 @@ def public_address_fits(context: Context) -> Iterator[Finding]:
     method = str(address.properties.get("publicIPAllocationMethod", ""))
     if sku.lower() != "standard" or method.lower() == "dynamic":
         yield finding(Reason.BASIC_PUBLIC_ADDRESS, _PUBLIC, f"{wanted} is {sku}, {method or 'dynamic'}")
+    if str(address.properties.get("publicIPAddressVersion") or "IPv4").lower() != "ipv4":
+        yield finding(Reason.PUBLIC_ADDRESS_NOT_IPV4, _PUBLIC, f"{wanted} is an IPv6 address")
     user = reference_of(address.properties.get("ipConfiguration"))
     gateway = reference_of(address.properties.get("natGateway"))
     ours = context.layout.balancer.child(FRONTENDS, context.layout.names.frontend)
