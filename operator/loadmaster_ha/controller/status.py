@@ -20,12 +20,15 @@ from loadmaster_ha.controller.conditions import (
 )
 from loadmaster_ha.domain.findings import Finding
 from loadmaster_ha.planning.changes import Change, Plan, Put
+from loadmaster_ha.planning.reasons import problem_of
 
 PENDING_LIMIT: Final = 20
 PENDING_LENGTH: Final = 256
 DIFFERENCES_LIMIT: Final = 50
 DIFFERENCES_SHOWN: Final = 10
 DIFFERENCE_LENGTH: Final = 200
+OTHERS_SHOWN: Final = 5
+"""Findings told beside the first; who has that many knows where to begin."""
 
 TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 
@@ -130,14 +133,13 @@ def _azure_synced(situation: Situation) -> Condition:
     kind = ConditionType.AZURE_SYNCED
     trouble = situation.blocking or situation.waiting
     if situation.plan is None or situation.plan.waiting:
-        reason = trouble or Obstacle(Reason.NOT_OBSERVED, "Azure has not been read yet")
+        reason = trouble or Obstacle(Reason.NOT_OBSERVED, "Azure has not been read yet.")
         return Condition(kind, UNKNOWN, reason.reason, reason.message)
     if situation.operation is not None:
         return Condition(kind, FALSE, Reason.OPERATION_RUNNING, _running(situation.operation))
     if trouble is not None:
-        return Condition(
-            kind, FALSE, trouble.reason, _sentence(trouble.message, differences(situation.changes))
-        )
+        # What stands in the way is told by Ready; here, what differs because of it.
+        return Condition(kind, FALSE, trouble.reason, differences(situation.changes) or trouble.message)
     if situation.changes:
         reason_word = Reason.DRIFT if situation.held else Reason.APPLYING
         return Condition(kind, FALSE, reason_word, differences(situation.changes))
@@ -152,7 +154,9 @@ def _ready(situation: Situation, synced: Condition) -> Condition:
         return Condition(kind, FALSE, Reason.CLEANING_UP, "The pair is being deleted.")
     if stalled := situation.blocking:
         return Condition(kind, FALSE, stalled.reason, stalled.message)
-    return Condition(kind, synced.status, synced.reason, synced.message)
+    trouble = situation.waiting
+    told = trouble.message if trouble is not None and trouble.reason == synced.reason else synced.message
+    return Condition(kind, synced.status, synced.reason, told)
 
 
 def _reconciling(situation: Situation) -> Condition:
@@ -287,12 +291,21 @@ def _running(operation: Operation | None) -> str:
 
 
 def _joined(findings: tuple[Finding, ...], *, blocking: bool) -> Obstacle | None:
+    """The first finding whole, some of the others; a remedy is told once for each reason."""
     if not findings:
         return None
     first, *others = findings
-    more = "".join(f" Also {finding.reason}: {finding.message}" for finding in others)
-    return Obstacle(first.reason, first.message + more, blocking)
+    told, message = {first.reason}, first.message
+    for finding in others[:OTHERS_SHOWN]:
+        text = problem_of(finding) if finding.reason in told else finding.message
+        message += f" Also {finding.reason}: {text}"
+        told.add(finding.reason)
+    if len(others) > OTHERS_SHOWN:
+        message += f" And {len(others) - OTHERS_SHOWN} more."
+    return Obstacle(first.reason, message, blocking)
 
 
 def _sentence(first: str, second: str) -> str:
-    return f"{first} {second}" if first and second else first or second
+    if not (first and second):
+        return first or second
+    return f"{first}{'' if first.endswith('.') else '.'} {second}"

@@ -372,7 +372,7 @@ CATALOGUE: Final[dict[Reason, Explanation]] = {
     Reason.UPDATING: Explanation(
         _W,
         "Somebody else's operation on a resource is not finished.",
-        "Nothing, it passes.",
+        "Nothing is to be done: it passes by itself.",
     ),
 }
 
@@ -383,6 +383,12 @@ def finding(reason: Reason, subject: object, what: str, *, severity: Severity | 
     return Finding(
         reason.value, f"{what}. {explanation.remedy}", severity or explanation.severity, str(subject)
     )
+
+
+def problem_of(found: Finding) -> str:
+    """A finding's message without the reason's remedy, for where that has been told already."""
+    remedy = next((each.remedy for reason, each in CATALOGUE.items() if reason.value == found.reason), None)
+    return found.message if remedy is None else found.message.removesuffix(f" {remedy}")
 
 
 def reasons_table() -> str:

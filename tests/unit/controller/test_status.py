@@ -14,6 +14,7 @@ from loadmaster_ha.controller.status import (
     PENDING_LIMIT,
     Obstacle,
     Situation,
+    conditions,
     differences,
     pending,
     render,
@@ -22,6 +23,8 @@ from loadmaster_ha.controller.status import (
 from loadmaster_ha.domain.findings import Finding, Severity
 from loadmaster_ha.planning.arm import network
 from loadmaster_ha.planning.changes import Delete, Difference, Plan, Put, Section
+from loadmaster_ha.planning.reasons import Reason as PlanReason
+from loadmaster_ha.planning.reasons import finding
 from loadmaster_ha.resources.loadmasterpair import LoadMasterPairStatus
 
 NOW = "2026-11-23T04:00:00Z"
@@ -193,3 +196,25 @@ def test_what_is_told_is_bounded(changes, length):
     assert len(lines) == min(changes, PENDING_LIMIT)
     if changes > PENDING_LIMIT:
         assert lines[-1] == f"and {changes - PENDING_LIMIT + 1} more"
+
+
+def test_a_remedy_is_told_once_and_many_findings_are_counted():
+    found = [finding(PlanReason.CONFLICTING_PAIR, "", f"Interface {number} is used") for number in range(9)]
+    obstacle = Situation(1, plan=Plan(findings=tuple(found))).blocking
+    assert obstacle is not None
+    message = obstacle.message
+    remedy = found[0].message.removeprefix("Interface 0 is used. ")
+    assert message.count(remedy) == 1
+    assert "Interface 5 is used" in message
+    assert "Interface 6 is used" not in message
+    assert message.endswith("And 3 more.")
+
+
+def test_what_stands_in_the_way_is_told_by_ready_and_what_differs_by_azure_synced():
+    blocked = finding(PlanReason.ADDRESS_TAKEN, "", "10.0.2.4 is in use")
+    told = {item.type: item for item in conditions(Situation(1, plan=Plan((), (blocked,), (UPDATE,))))}
+    assert told[ConditionType.READY].message == blocked.message
+    assert told[ConditionType.STALLED].message == blocked.message
+    assert told[ConditionType.AZURE_SYNCED].reason == "FrontendAddressTaken"
+    assert "10.0.2.4" not in told[ConditionType.AZURE_SYNCED].message
+    assert "intervalInSeconds" in told[ConditionType.AZURE_SYNCED].message
