@@ -24,7 +24,7 @@ from loadmaster_ha.controller.kubernetes import JSON, Kubernetes, KubernetesErro
 from loadmaster_ha.controller.lease import LeaseLost
 from loadmaster_ha.controller.logs import about
 from loadmaster_ha.controller.registry import PairKey, Pairs, target_of
-from loadmaster_ha.controller.repetition import ENOUGH
+from loadmaster_ha.controller.repetition import ENOUGH, what_for
 from loadmaster_ha.controller.report import Reporter
 from loadmaster_ha.controller.status import Obstacle, Situation, differences
 from loadmaster_ha.controller.work import FINALIZER, FORCE_DELETE, Course, Memory, Work
@@ -131,7 +131,10 @@ class PairController:
             obstacle = Obstacle(reason, problem.message, blocking=True)
             following = Next(VisitOutcome.WAITING, after=REFUSED_SECONDS)
         except AzureUnreachable as problem:
-            obstacle = Obstacle(Reason.AZURE_UNREACHABLE, f"{problem.reason}: {problem.message}")
+            told = _in_words(problem)
+            if not work.memory.trouble:  # at the beginning of an outage, not at every attempt
+                log.warning("%s", told)
+            obstacle = Obstacle(Reason.AZURE_UNREACHABLE, told)
             following = Next(VisitOutcome.WAITING)
         except (LeaseLost, KubernetesError):
             raise
@@ -155,6 +158,7 @@ class PairController:
                 return await self._not_done_yet(work, operation, outcome)
             work.progress = True
         planned = _rest_of_course(work) or await self._plan(work, session)
+        work.progress |= _has_arrived(work.memory, planned)
         if planned.changes and work.situation().held is None and not (work.deleting and orphan):
             return await self._apply(work, session, planned)
         return await self._nothing_to_apply(work, planned)
@@ -205,6 +209,7 @@ class PairController:
             return undone, Next(VisitOutcome.WAITING, after=pause)
         applied = (*(memory.course.applied if memory.course is not None else ()), change)
         memory.course = None
+        work.progress, memory.tried = work.progress or memory.tried != what_for(change), what_for(change)
         if not work.deleting:
             await self._hold_on(work)
         troubled = work.stored(ConditionType.RECONCILING), work.stored(ConditionType.STALLED)
@@ -226,6 +231,7 @@ class PairController:
             # The end is told by the visit that has observed it.
             told = work.situation(plan=rest if rest.changes else planned, obstacle=_undone(work, change))
             return told, Next(VisitOutcome.CHANGED, after=0)
+        memory.unanswered = change if isinstance(outcome, TryLater) else None
         return _not_done(work, planned, outcome, change.resource)
 
     async def _not_done_yet(
@@ -270,6 +276,21 @@ class PairController:
     async def _let_go(self, body: JSON) -> None:
         finalizers = body["metadata"].get("finalizers") or ()
         await self._kubernetes.set_finalizers(body, [each for each in finalizers if each != FINALIZER])
+
+
+def _in_words(problem: AzureUnreachable) -> str:
+    return (
+        f"Azure cannot be read ({problem.reason}): {problem.message.rstrip('.')}. It is tried again. If that "
+        "does not help, check the way out of the network, the proxy, and the operator's --azure-ca-file."
+    )
+
+
+def _has_arrived(memory: Memory, planned: Plan) -> bool:
+    """Whether the write that had no good answer is no longer wanted: only its answer was lost."""
+    unanswered, memory.unanswered = memory.unanswered, None
+    if unanswered is None or not (planned.changes or planned.converged):
+        return False
+    return all(change.resource != unanswered.resource for change in planned.changes)
 
 
 def _rest_of_course(work: Work) -> Plan | None:

@@ -1,4 +1,4 @@
-"""Notices a change that is made again and again and does not last: somebody undoes it, or Azure does.
+"""Notices a change that is made again and again and does not last: it is undone, or Azure stores another.
 
 Without this two tools that disagree, or a field that Azure writes differently from how it was sent, would be
 written as fast as Azure answers. `pair` asks before each write; part of `work.Memory`.
@@ -14,23 +14,24 @@ ENOUGH: Final = 3
 LONGEST_PAUSE: Final = 300.0
 """Seconds."""
 
-_What: TypeAlias = tuple[str, ...]
+What: TypeAlias = tuple[str, ...]
+"""What a change is for: the resource, the fields and what they are to be."""
 
 
 class Repetition:
-    """Counts changes by what they are for: the resource, the fields and what they are to be."""
+    """Counts changes by what they are for."""
 
     def __init__(self) -> None:
-        self._made: dict[_What, int] = {}
-        self._last: _What | None = None
-        self._paused: _What | None = None
+        self._made: dict[What, int] = {}
+        self._last: What | None = None
+        self._paused: What | None = None
 
     def pause(self, change: Change) -> float | None:
         """Seconds to wait before this change is made once more; None: it may be made now.
 
         After each pause it may be made once.
         """
-        what = _what(change)
+        what = what_for(change)
         made = self._made.get(what, 0)
         if made < ENOUGH or self._paused == what:
             self._paused = None
@@ -40,11 +41,11 @@ class Repetition:
 
     def times(self, change: Change) -> int:
         """How often this change has been made."""
-        return self._made.get(_what(change), 0)
+        return self._made.get(what_for(change), 0)
 
     def made(self, change: Change) -> None:
         """Azure has accepted the change."""
-        self._last = _what(change)
+        self._last = what_for(change)
         self._made[self._last] = self._made.get(self._last, 0) + 1
 
     def failed(self) -> None:
@@ -59,7 +60,8 @@ class Repetition:
         self._last = self._paused = None
 
 
-def _what(change: Change) -> _What:
+def what_for(change: Change) -> What:
+    """The same for two changes that bring about the same, whatever they find there."""
     if isinstance(change, Put):
         fields = (f"{each.path} {each.want}" for each in change.differences)
         return ("PUT", str(change.resource).lower(), *fields)

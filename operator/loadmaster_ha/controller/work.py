@@ -10,7 +10,7 @@ from loadmaster_ha.azure.outcomes import Operation
 from loadmaster_ha.controller.conditions import ConditionStatus, ConditionType, find
 from loadmaster_ha.controller.kubernetes import JSON
 from loadmaster_ha.controller.registry import PairKey
-from loadmaster_ha.controller.repetition import Repetition
+from loadmaster_ha.controller.repetition import Repetition, What
 from loadmaster_ha.controller.status import Situation
 from loadmaster_ha.planning.arm import InvalidResourceID, ResourceID
 from loadmaster_ha.planning.changes import Change
@@ -43,11 +43,17 @@ class Memory:
     outdated: int = 0
     """How often in a row somebody was faster than we."""
 
+    unanswered: Change | None = None
+    """The last write, if nobody knows whether it arrived."""
+
     course: "Course | None" = None
     """The plan under way."""
 
     repetition: Repetition = field(default_factory=Repetition)
     """What was written again and again."""
+
+    tried: What = ()
+    """What was last begun. That something else is next is progress, also where an answer was lost."""
 
     generation: int = 0
     """The manifest that `repetition` is about."""

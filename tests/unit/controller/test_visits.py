@@ -13,7 +13,7 @@ import pytest
 from tests.unit.planning.arm_model import ArmModel
 from tests.unit.planning.world import BALANCER, guide_bodies, guide_spec
 
-from loadmaster_ha.azure.outcomes import Done, Operation, Refused, Running
+from loadmaster_ha.azure.outcomes import Done, Operation, Refused, Running, TryLater
 from loadmaster_ha.controller import report
 from loadmaster_ha.controller.events import Recorder
 from loadmaster_ha.controller.pair import PairController
@@ -209,11 +209,11 @@ async def test_a_new_manifest_is_tried_at_once_whatever_was_before(stage):
 
 
 async def test_an_operation_that_fails_each_time_is_a_failure_and_not_one_that_does_not_stick(stage):
-    for _ in range(6):
+    for attempt in range(6):
         stage.session.answers.append(Running(operation(), 0.5))
         stage.session.looks.append(Refused("Quota", "too many"))
         accepted = await stage.visit()
-        assert (accepted.outcome, accepted.progress) == (VisitOutcome.CHANGED, False)
+        assert (accepted.outcome, accepted.progress) == (VisitOutcome.CHANGED, attempt == 0)
         failed = await stage.visit()
         assert (failed.outcome, failed.progress) == (VisitOutcome.WAITING, False)
     assert stage.condition("Stalled")["reason"] == "Quota"
@@ -226,6 +226,20 @@ async def test_an_operation_that_ended_well_is_progress_whatever_comes_next(stag
     stage.session.answers.append(Refused("Quota", "too many"))
     following = await stage.visit()
     assert (following.outcome, following.progress) == (VisitOutcome.WAITING, True)
+
+
+async def test_lost_answers_to_one_write_after_another_are_progress(stage):
+    """Each took effect, so the next visit has another write to make."""
+    apply = stage.session.apply
+
+    async def lost(change, *, permit):
+        await apply(change, permit=permit)
+        return TryLater("AnswerLost", "the connection broke", 1)
+
+    stage.session.apply = lost
+    found = [await stage.visit() for _ in range(6)]
+    assert {each.outcome for each in found} == {VisitOutcome.WAITING}
+    assert all(each.progress for each in found)
 
 
 # What is remembered, and of whom ----------------------------------------------------------------------
