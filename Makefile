@@ -37,6 +37,8 @@ test: system control-plane ## unit, contract, integration and short simulation t
 test-long: system control-plane ## what needs minutes or large downloads: slow-marked tests, end to end
 	@hack/steps $(LONG)
 
+# They mostly wait for processes of ours, so more of them than there are cores run side by side.
+test-integration: WORKERS = 4
 $(filter-out test-e2e,$(FAST)): test-%: system control-plane
 	@hack/level "tests/$*" $(PYTEST) -m "not slow" $(ARGS) tests/$*
 
