@@ -6,7 +6,7 @@ PYTHON ?= python3
 WORKERS ?= 2
 ARGS ?=
 BIN := .venv/bin
-PYTEST := $(BIN)/python -m pytest -q --durations=5 --numprocesses=$(WORKERS)
+PYTEST = $(BIN)/python -m pytest -q --durations=5 --numprocesses=$(WORKERS)
 
 # `make test` and `make test-long` are these, one after the other; each has 10 minutes at most.
 FAST := test-unit test-contract test-integration test-simulation
