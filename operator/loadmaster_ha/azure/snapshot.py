@@ -180,6 +180,9 @@ class Snapshot:
         self._tidied = now
         for resource in [resource for resource, entry in self._offers.items() if now - entry.started > OFFER]:
             del self._offers[resource]
+        old = [question for question, answer in self._answers.items() if now - answer.started > INTEREST]
+        for question in old:
+            del self._answers[question]
         for collection, members in list(self._asked.items()):
             for resource in [resource for resource, at in members.items() if now - at > INTEREST]:
                 del members[resource]

@@ -216,9 +216,9 @@ class Kubernetes:
             if problem.status != 409:
                 raise
 
-    async def get_lease(self, namespace: str, name: str) -> JSON | None:
+    async def get_lease(self, namespace: str, name: str, *, seconds: float) -> JSON | None:
         """The election's Lease."""
-        return await self._get(f"{_leases(namespace)}/{name}")
+        return await self._get(f"{_leases(namespace)}/{name}", seconds=seconds)
 
     async def create_lease(self, namespace: str, lease: JSON, *, seconds: float) -> JSON:
         """Create the Lease (409 when somebody was faster)."""
@@ -229,9 +229,9 @@ class Kubernetes:
         path = f"{_leases(namespace)}/{lease['metadata']['name']}"
         return await self.request("PUT", path, body=lease, leading=False, seconds=seconds)
 
-    async def _get(self, path: str) -> JSON | None:
+    async def _get(self, path: str, *, seconds: float = REQUEST_SECONDS) -> JSON | None:
         try:
-            return await self.request("GET", path)
+            return await self.request("GET", path, seconds=seconds)
         except KubernetesError as problem:
             if problem.status == 404:
                 return None

@@ -46,7 +46,7 @@ class Timing:
 class LeaseAPI(Protocol):
     """The calls of `kubernetes.Kubernetes` that the election makes."""
 
-    async def get_lease(self, namespace: str, name: str) -> JSON | None:
+    async def get_lease(self, namespace: str, name: str, *, seconds: float) -> JSON | None:
         """The Lease, None when there is none."""
 
     async def create_lease(self, namespace: str, lease: JSON, *, seconds: float) -> JSON:
@@ -161,8 +161,9 @@ class Lease:
         return True
 
     async def _write(self, now: float) -> JSON | None:
-        record = await self._api.get_lease(self._namespace, self._name)
-        seconds = self._timing.renew_deadline / 2
+        # A request that hangs must leave the time for another attempt.
+        seconds = self._timing.renew_deadline / 3
+        record = await self._api.get_lease(self._namespace, self._name, seconds=seconds)
         if record is None:
             fresh = self._lease(self._identity, self._timing.duration, record=None, transition=True)
             return await self._api.create_lease(self._namespace, fresh, seconds=seconds)

@@ -234,7 +234,7 @@ def _single(group: Resource, write: RuleWrite) -> Put:
 
 def _removal(group: Resource, entry: Mapping[str, Any]) -> Delete:
     resource = group.id.child(RULES, name_of(entry))
-    etag = entry.get("etag")
+    etag = entry.get("etag") or group.etag  # a rule has its group's
     return Delete(Section.SECURITY_GROUPS, resource, None if etag is None else str(etag), "no longer wanted")
 
 

@@ -460,6 +460,13 @@ async def test_a_free_address_is_asked_for_again_only_after_something_that_takes
     assert arm.take().count(("GET", "app")) == 1
 
 
+async def test_answers_about_addresses_that_nobody_asks_for_any_more_are_not_kept(session, arm, clock):
+    await session.observe(needs(*(AddressQuestion(VNET, f"10.0.0.{number}") for number in range(9))))
+    clock.now += INTEREST + 31
+    await session.observe(needs(AddressQuestion(VNET, "10.0.0.9"), nic(0)))
+    assert len(session._snapshot._answers) == 1
+
+
 async def test_a_deleted_resource_is_read_as_absent(session, arm):
     arm.add(balancer())
     await session.observe(needs(balancer()))

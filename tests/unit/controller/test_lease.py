@@ -26,12 +26,15 @@ class Server:
         self.lease = None
         self.away = False
         self.version = 0
+        self.patience = []
+        """Seconds that the requests of the leader would have waited for their answers."""
 
     def _check(self):
         if self.away:
             raise KubernetesError(0, "Unreachable", "no answer")
 
-    async def get_lease(self, namespace, name):
+    async def get_lease(self, namespace, name, *, seconds):
+        self.patience.append(seconds)
         self._check()
         return copy.deepcopy(self.lease)
 
@@ -42,6 +45,7 @@ class Server:
         return self._store(lease)
 
     async def replace_lease(self, namespace, lease, *, seconds):
+        self.patience.append(seconds)
         self._check()
         if lease["metadata"]["resourceVersion"] != self.lease["metadata"]["resourceVersion"]:
             raise KubernetesError(409, "Conflict", "it has changed")
@@ -68,6 +72,17 @@ def candidate(server, clock, identity="one"):
     return Lease(
         server, namespace="ns", name="operator", identity=identity, clock=clock, timing=Timing(15, 10, 2)
     )
+
+
+async def test_one_request_that_hangs_does_not_cost_the_lease(server, clock):
+    """There is time for another attempt before the deadline."""
+    leader = candidate(server, clock)
+    assert await leader._attempt()
+    server.patience.clear()
+    assert await leader._attempt()
+    timing = Timing(15, 10, 2)
+    hanging = max(server.patience)
+    assert 0 < hanging + 2 * timing.retry_period < timing.renew_deadline - timing.retry_period
 
 
 async def test_the_first_takes_it_and_the_second_does_not(server, clock):

@@ -6,7 +6,7 @@ import pytest
 from tests.unit.planning import world
 from tests.unit.planning.arm_model import NETWORK, ArmModel
 
-from loadmaster_ha.planning import simulate
+from loadmaster_ha.planning import pair, simulate
 from loadmaster_ha.planning.arm import ResourceID
 from loadmaster_ha.planning.changes import Delete, Put, Section
 from loadmaster_ha.planning.invariants import InvariantViolated, verify
@@ -121,3 +121,16 @@ def test_members_by_interface_are_sent_only_with_their_admin_state(arm):
         {"name": "lm-0-nic-primary", "properties": {"adminState": "Down"}}
     ]
     assert f"{NETWORK}/networkInterfaces/lm-0-nic" in str(found)
+
+
+def test_a_rule_is_never_deleted_without_a_guard():
+    """Somebody else may have made another of that name meanwhile."""
+    arm = ArmModel(world.guide_bodies())
+    world.converge(arm, world.target())
+    group = arm.get(world.SECURITY_GROUP)
+    for rule in group["properties"]["securityRules"]:
+        del rule["etag"]
+    found = pair.plan_deletion(world.target(), world.look(arm, world.target()))
+    removed = [change for change in found.changes if change.section is Section.SECURITY_GROUPS]
+    assert removed
+    assert {change.if_match for change in removed} == {group["etag"]}
