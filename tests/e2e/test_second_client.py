@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 from tests.support import jsclient
-from tests.support.armclient import TENANT, ArmClient
+from tests.support.armclient import ArmClient
 from tests.support.emulator import running_emulator
 from tests.support.guide_world import build_guide
+from tests.support.signed_in import TENANT
 
 
 @pytest.mark.slow

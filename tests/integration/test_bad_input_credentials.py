@@ -6,7 +6,8 @@ import pytest
 import pytest_asyncio
 from tests.support.arm_proxy import ArmProxy
 from tests.support.live_pairs import REMOVE, changed, condition, manifest
-from tests.support.world import TENANT, World, assert_same
+from tests.support.signed_in import TENANT
+from tests.support.world import World, assert_same
 
 from controlplane.server import ApiError
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import ssl
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
-import aiohttp
+from tests.support.signed_in import signed_in
 from tests.support.traffic import Exchange
 from yarl import URL
 
@@ -16,7 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
-TENANT = "99999999-8888-7777-6666-555555555555"
+    import aiohttp
+
+CLIENT = "00000000-0000-0000-0000-0000000000fe"
 
 
 class ArmClient:
@@ -24,23 +25,13 @@ class ArmClient:
 
     def __init__(self, endpoint: str, ca_file: Path) -> None:
         self._endpoint = endpoint.rstrip("/")
-        self._trust = ssl.create_default_context(cafile=str(ca_file))
+        self._ca_file = ca_file
         self._session: aiohttp.ClientSession
         self.exchanges: list[Exchange] = []
         """Everything sent and answered so far."""
 
     async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(ssl=self._trust)
-        self._session = aiohttp.ClientSession(connector=connector)
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": "00000000-0000-0000-0000-0000000000fe",
-            "client_secret": "any",
-            "scope": f"{self._endpoint}/.default",
-        }
-        async with self._session.post(f"{self._endpoint}/{TENANT}/oauth2/v2.0/token", data=form) as answer:
-            token = (await answer.json())["access_token"]
-        self._session.headers["Authorization"] = f"Bearer {token}"
+        self._session = await signed_in(self._endpoint, self._ca_file, CLIENT)
         return self
 
     async def __aexit__(

@@ -11,24 +11,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
 from collections.abc import Callable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
-import aiohttp
 from tests.support.arm_proxy import forbid_silent_repetition
+from tests.support.signed_in import signed_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
     from types import TracebackType
 
+    import aiohttp
+
 JSON = dict[str, Any]
 
 SUBSCRIPTION: Final = "11111111-2222-3333-4444-555555555555"
-TENANT: Final = "99999999-8888-7777-6666-555555555555"
+CLIENT: Final = "00000000-0000-0000-0000-00000000c0de"
 LOCATION: Final = "westeurope"
 API_VERSIONS: Final = {
     "microsoft.network": "2024-05-01",
@@ -65,29 +65,17 @@ class Arm:
     def __init__(self, url: str, ca_file: Path) -> None:
         self.url = url.rstrip("/")
         self._ca_file = ca_file
-        self._resources = AsyncExitStack()
         self._session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
-        trust = ssl.create_default_context(cafile=str(self._ca_file))
-        connector = aiohttp.TCPConnector(ssl=trust, force_close=True)
-        self._session = await self._resources.enter_async_context(aiohttp.ClientSession(connector=connector))
+        self._session = await signed_in(self.url, self._ca_file, CLIENT, force_close=True)
         forbid_silent_repetition(self._session)
-        form = {
-            "grant_type": "client_credentials",
-            "client_id": "00000000-0000-0000-0000-00000000c0de",
-            "client_secret": "somebody-else",
-            "scope": f"{self.url}/.default",
-        }
-        async with self._session.post(f"{self.url}/{TENANT}/oauth2/v2.0/token", data=form) as answer:
-            token = (await answer.json())["access_token"]
-        self._session.headers["Authorization"] = f"Bearer {token}"
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._resources.aclose()
+        await self._session.close()
 
     async def request(
         self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
