@@ -202,9 +202,9 @@ def _heal(observed: Resource | None) -> list[Difference]:
 
 def _tags(layout: Layout, observed: Resource | None) -> dict[str, str]:
     if observed is None:
-        return {**layout.spec.azure.tags, **ownership_tags(layout.identity, Origin.CREATED)}
+        return {**layout.tags, **ownership_tags(layout.identity, Origin.CREATED)}
     origin = origin_of(observed) if owner_of(observed, layout.identity) is Owner.OURS else Origin.ADOPTED
-    own = layout.spec.azure.tags if origin is Origin.CREATED else {}
+    own = layout.tags if origin is Origin.CREATED else {}
     return {**own, **ownership_tags(layout.identity, origin)}
 
 

@@ -78,7 +78,7 @@ def _pruned(value: Any) -> Any:
 
 
 def _foreign_tags(layout: Layout, resource: Resource) -> dict[str, str]:
-    ours = {name.lower() for name in layout.spec.azure.tags}
+    ours = {name.lower() for name in layout.tags}
     return {key: value for key, value in without_ownership(resource.tags).items() if key.lower() not in ours}
 
 

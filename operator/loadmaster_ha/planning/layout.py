@@ -127,6 +127,13 @@ class Layout:
         groups = self.spec.network_security.security_groups
         return tuple(self._network(SECURITY_GROUPS, group.name, group.resource_group) for group in groups)
 
+    @cached_property
+    def tags(self) -> Mapping[str, str]:
+        """The tags that the manifest wants; of names that Azure holds to be one, the first in order."""
+        wanted = self.spec.azure.tags
+        distinct = {name.lower(): name for name in sorted(wanted, reverse=True)}
+        return {name: wanted[name] for name in distinct.values()}
+
     def unit(self, role: Role) -> Unit:
         """One unit of the manifest."""
         return self.spec.master if role is Role.MASTER else self.spec.slave

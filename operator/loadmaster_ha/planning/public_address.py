@@ -37,7 +37,7 @@ def _creation(layout: Layout, observation: Observation) -> Put:
     address = layout.public_address
     wanted: dict[str, Any] = {"publicIPAllocationMethod": "Static", "publicIPAddressVersion": "IPv4"}
     wanted.update(_label(layout))
-    tags = {**layout.spec.azure.tags, **ownership_tags(layout.identity, Origin.CREATED)}
+    tags = {**layout.tags, **ownership_tags(layout.identity, Origin.CREATED)}
     body = {
         "location": location(layout, observation),
         "sku": {"name": "Standard", "tier": "Regional"},
@@ -68,7 +68,7 @@ def _repair(layout: Layout, observed: Resource) -> Put | None:
     owner = owner_of(observed, layout.identity)
     origin = origin_of(observed) if owner is Owner.OURS else Origin.ADOPTED
     tags = {
-        **(layout.spec.azure.tags if origin is Origin.CREATED else {}),
+        **(layout.tags if origin is Origin.CREATED else {}),
         **ownership_tags(layout.identity, origin),
     }
     tag_changes = tag_differences(observed.tags, tags)

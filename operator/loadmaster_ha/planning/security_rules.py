@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from loadmaster_ha.domain.ha import SSH_PORT, SYNCHRONISATION_PORT, Role
 from loadmaster_ha.planning.bodies import properties, singular_or_plural
-from loadmaster_ha.planning.diff import canonical
+from loadmaster_ha.planning.diff import canonical, canonical_prefix
 from loadmaster_ha.planning.layout import Layout
 from loadmaster_ha.planning.observation import Observation
 from loadmaster_ha.resources.loadmasterpair import Protocol, Switch
@@ -126,8 +126,11 @@ def default_sources(layout: Layout) -> tuple[str, ...]:
 
 
 def by_source(sources: Iterable[str]) -> tuple[tuple[str | None, tuple[str, ...]], ...]:
-    """Sources as Azure takes them in one rule each: (tag, sources), tag None for the prefixes together."""
-    distinct = sorted(set(sources))
+    """Sources as Azure takes them in one rule each: (tag, sources), tag None for the prefixes together.
+
+    Of spellings that mean the same, the first in order is taken.
+    """
+    distinct = sorted({canonical_prefix(source): source for source in sorted(sources, reverse=True)}.values())
     tags = [source for source in distinct if not is_prefix(source)]
     prefixes = tuple(source for source in distinct if is_prefix(source))
     found: list[tuple[str | None, tuple[str, ...]]] = [(tag, (tag,)) for tag in tags]
