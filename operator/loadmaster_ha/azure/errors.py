@@ -125,7 +125,7 @@ def _throttled(error: ArmError, headers: Mapping[str, str]) -> Outcome:
 def _refused(remedy: str = "") -> Verdict:
     def verdict(error: ArmError, _: Mapping[str, str]) -> Outcome:
         text = error.message.rstrip(".")
-        return Refused(error.reason, f"{text}. {remedy}" if remedy else error.message)
+        return Refused(error.reason, f"{text}. {remedy}." if remedy else error.message)
 
     return verdict
 
