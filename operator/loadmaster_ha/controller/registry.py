@@ -29,6 +29,7 @@ class _Known:
     age: tuple[str, str]  # creation time (RFC 3339, UTC: sorts as text), then uid
     target: PairTarget | None
     mark: tuple[object, ...]
+    version: str  # resourceVersion
 
     @property
     def uid(self) -> str:
@@ -76,7 +77,10 @@ class Pairs:
             tuple(metadata.get("finalizers") or ()) if metadata.get("deletionTimestamp") else (),
         )
         before = self._known.get(key)
-        self._known[key] = _Known((metadata.get("creationTimestamp", ""), metadata["uid"]), target, mark)
+        age, version = (metadata.get("creationTimestamp", ""), metadata["uid"]), metadata["resourceVersion"]
+        if before is not None and before.uid != metadata["uid"] and _is_earlier(version, before.version):
+            return False  # about a predecessor of the same name; events about two objects come in any order
+        self._known[key] = _Known(age, target, mark, version)
         return before is None or before.mark != mark
 
     def remove(self, body: Mapping[str, Any]) -> tuple[PairKey, ...] | None:
@@ -113,3 +117,8 @@ class Pairs:
     def keys(self) -> tuple[PairKey, ...]:
         """All known pairs."""
         return tuple(self._known)
+
+
+def _is_earlier(version: str, other: str) -> bool:
+    """Whether one resourceVersion is from before another; they are numbers wherever they can be compared."""
+    return version.isdigit() and other.isdigit() and int(version) < int(other)

@@ -84,6 +84,16 @@ def test_a_late_word_of_a_deletion_does_not_remove_the_pair_that_came_after_unde
     assert pairs.keys() == ()
 
 
+def test_a_late_word_of_a_predecessor_changes_nothing_about_its_successor():
+    pairs = Pairs()
+    assert pairs.update(body("web", uid="second", resourceVersion="10"))
+    dying = body("web", uid="first", resourceVersion="9", deletionTimestamp="2026-01-01T00:00:00Z")
+    assert not pairs.update(dying)
+    assert pairs.remove(body("web", uid="first")) is None
+    assert pairs.keys() == (PairKey("edge", "web"),)
+    assert pairs.update(body("web", uid="third", resourceVersion="11"))
+
+
 def test_a_manifest_that_cannot_be_read_claims_nothing_and_is_still_visited():
     pairs = Pairs()
     broken = body("broken", "2020-01-01T00:00:00Z")
