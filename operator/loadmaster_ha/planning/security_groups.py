@@ -56,14 +56,8 @@ def plan_openings(layout: Layout, observation: Observation, *, in_use: bool) -> 
             continue
         writes = rule_writes(layout, observation, observed, in_use=in_use)
         if _is_ours(layout, observed):
-            changes.extend(
-                _whole(
-                    layout,
-                    observed,
-                    writes,
-                    unwanted=() if in_use else unwanted_rules(layout, observation, observed),
-                )
-            )
+            unwanted = () if in_use else unwanted_rules(layout, observation, observed)
+            changes.extend(_whole(observed, writes, unwanted=unwanted))
         else:
             changes.extend(_single(observed, write) for write in writes)
     return changes
@@ -75,7 +69,7 @@ def plan_closings(layout: Layout, observation: Observation) -> list[Change]:
     for group in known_groups(observation):
         unwanted = unwanted_rules(layout, observation, group)
         if _is_ours(layout, group):
-            changes.extend(_whole(layout, group, (), unwanted=unwanted))
+            changes.extend(_whole(group, (), unwanted=unwanted))
         else:
             changes.extend(_removal(group, entry) for entry in unwanted)
     return changes
@@ -95,7 +89,7 @@ def rule_writes(
     writes = []
     for opening in wanted:
         observed = named(existing, opening.name)
-        goal = opening if observed is None or not in_use else _still_used(opening, observed)
+        goal = opening if observed is None or not in_use else opening.widened(observed)
         write = _write(layout, goal, observed, priorities[opening.name])
         if write is not None:
             writes.append(write)
@@ -130,7 +124,7 @@ def plan_removal(layout: Layout, observation: Observation) -> list[Change]:
     for group in known_groups(observation):
         ours = our_rules(layout, group)
         if _is_ours(layout, group):
-            changes.extend(_whole(layout, group, (), unwanted=ours))
+            changes.extend(_whole(group, (), unwanted=ours))
         else:
             changes.extend(_removal(group, entry) for entry in ours)
     return changes
@@ -190,10 +184,6 @@ def _is_ours(layout: Layout, group: Resource) -> bool:
     return owner_of(group, layout.identity) is Owner.OURS
 
 
-def _still_used(opening: Opening, observed: Mapping[str, Any]) -> Opening:
-    return opening.widened(observed)
-
-
 def _write(
     layout: Layout, opening: Opening, observed: Mapping[str, Any] | None, priority: int
 ) -> RuleWrite | None:
@@ -239,9 +229,8 @@ def _removal(group: Resource, entry: Mapping[str, Any]) -> Delete:
 
 
 def _whole(
-    layout: Layout, group: Resource, writes: Collection[RuleWrite], *, unwanted: Collection[Mapping[str, Any]]
+    group: Resource, writes: Collection[RuleWrite], *, unwanted: Collection[Mapping[str, Any]]
 ) -> list[Change]:
-    del layout
     gone = {name_of(entry).lower() for entry in unwanted}
     if not writes and not gone:
         return []
