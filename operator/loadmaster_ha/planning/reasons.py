@@ -245,8 +245,8 @@ CATALOGUE: Final[dict[Reason, Explanation]] = {
     ),
     Reason.TYPE_MISMATCH: Explanation(
         _B,
-        "The existing balancer is internal and the manifest wants a public one, or the reverse; the kind "
-        "cannot change.",
+        "The existing balancer is internal and the manifest wants a public one, or the reverse, or it is a "
+        "gateway or a global balancer; the kind cannot change.",
         "Name another balancer, or correct spec.loadBalancer.type.",
     ),
     Reason.SUBNET_MISMATCH: Explanation(

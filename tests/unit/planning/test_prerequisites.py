@@ -211,6 +211,14 @@ def basic_balancer(bodies, spec):
     bodies[world.BALANCER] = balancer(sku={"name": "Basic"})
 
 
+def gateway_balancer(bodies, spec):
+    bodies[world.BALANCER] = balancer(sku={"name": "Gateway", "tier": "Regional"})
+
+
+def global_balancer(bodies, spec):
+    bodies[world.BALANCER] = balancer(sku={"name": "Standard", "tier": "Global"})
+
+
 def public_balancer(bodies, spec):
     bodies[world.BALANCER] = balancer(public=True)
 
@@ -353,6 +361,8 @@ VIOLATIONS: list[tuple[Break, Reason, Severity]] = [
     (rule_of_all_ports, Reason.HIGH_AVAILABILITY_PORTS, BLOCKING),
     (basic_balancer, Reason.BASIC_LOAD_BALANCER, BLOCKING),
     (public_balancer, Reason.TYPE_MISMATCH, BLOCKING),
+    (gateway_balancer, Reason.TYPE_MISMATCH, BLOCKING),
+    (global_balancer, Reason.TYPE_MISMATCH, BLOCKING),
     (other_subnet, Reason.SUBNET_MISMATCH, BLOCKING),
     (other_region, Reason.LOCATION_MISMATCH, BLOCKING),
     (owned_by_another, Reason.OWNED_BY_OTHER, BLOCKING),

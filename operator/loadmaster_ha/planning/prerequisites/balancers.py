@@ -19,12 +19,16 @@ _NAME: Final = "spec.loadBalancer.name"
 
 
 def is_standard(context: Context) -> Iterator[Finding]:
-    """An existing balancer is of the Standard kind."""
+    """An existing balancer is of the Standard kind, and serves one region."""
     if context.balancer is None:
         return
-    sku = str((context.balancer.body.get("sku") or {}).get("name", "Basic"))
-    if sku.lower() == "basic":
+    sku = context.balancer.body.get("sku") or {}
+    name, tier = str(sku.get("name", "Basic")), str(sku.get("tier", "Regional"))
+    if name.lower() == "basic":
         yield finding(Reason.BASIC_LOAD_BALANCER, _NAME, f"{context.balancer.id} is a Basic load balancer")
+    elif (name.lower(), tier.lower()) != ("standard", "regional"):
+        what = f"{context.balancer.id} is a {name} load balancer of tier {tier}"
+        yield finding(Reason.TYPE_MISMATCH, _NAME, what)
 
 
 def is_of_type(context: Context) -> Iterator[Finding]:
