@@ -188,6 +188,17 @@ async def basic_balancer(world: World) -> None:
     await world.arm.plant(world.balancer, internal_balancer(world, "web-ilb") | {"sku": {"name": "Basic"}})
 
 
+async def ipv6_address(world: World) -> None:
+    await world.arm.put(
+        world.network("publicIPAddresses", "six-ip"),
+        {
+            "location": "westeurope",
+            "sku": {"name": "Standard"},
+            "properties": {"publicIPAllocationMethod": "Static", "publicIPAddressVersion": "IPv6"},
+        },
+    )
+
+
 async def basic_address(world: World) -> None:
     address = {"location": "westeurope", "sku": {"name": "Basic"}}
     await world.arm.plant(
@@ -379,6 +390,13 @@ CASES = {
         {"loadBalancer__type": "Public", "loadBalancer__frontend": {"publicIPAddress": {"name": "basic-ip"}}},
         change=ON_NO_BALANCER,
         then=basic_address,
+    ),
+    "IPv6 public address": Case(
+        "PublicAddressNotIPv4",
+        ("publicIPAddresses/six-ip", "IPv4"),
+        {"loadBalancer__type": "Public", "loadBalancer__frontend": {"publicIPAddress": {"name": "six-ip"}}},
+        change=ON_NO_BALANCER,
+        then=ipv6_address,
     ),
     "basic balancer": Case(
         "BasicLoadBalancer", ("web-ilb", "AzureBasicLoadBalancerUpgrade"), then=basic_balancer
