@@ -222,9 +222,9 @@ class PairController:
             memory.repetition.made(change)
             await self._report.change(work, change)
         if isinstance(outcome, Running) and outcome.after <= 0:  # most likely over already
-            outcome = await session.look(outcome.operation)
+            operation, outcome = outcome.operation, await session.look(outcome.operation)
             if not isinstance(outcome, Done | Running):
-                memory.repetition.failed()
+                await self._tell_failure(work, operation, outcome)
         if isinstance(outcome, Done):
             memory.outdated, work.progress = 0, True
             rest = replace(planned, changes=planned.changes[1:])
@@ -240,10 +240,16 @@ class PairController:
         """An operation of an earlier visit still runs, or has come to a bad end."""
         if isinstance(outcome, Running | Done):
             return _not_done(work, Plan(), outcome, operation.resource)
+        await self._tell_failure(work, operation, outcome)
+        return _not_done(work, None, outcome, operation.resource)
+
+    async def _tell_failure(
+        self, work: Work, operation: Operation, outcome: Outdated | TryLater | Refused
+    ) -> None:
+        """Azure had accepted a write and did not bring it to its end."""
         log.warning("Azure did not finish %s %s: %s", operation.verb, operation.resource, outcome.message)
         work.memory.repetition.failed()
         await self._report.failed_operation(work, operation, outcome.reason, outcome.message)
-        return _not_done(work, None, outcome, operation.resource)
 
     async def _nothing_to_apply(self, work: Work, planned: Plan) -> tuple[Situation, Next]:
         """Converged, held back on purpose, or kept from it."""

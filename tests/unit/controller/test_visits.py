@@ -219,6 +219,13 @@ async def test_an_operation_that_fails_each_time_is_a_failure_and_not_one_that_d
     assert stage.condition("Stalled")["reason"] == "Quota"
 
 
+async def test_an_operation_that_fails_at_once_is_told_like_one_that_fails_later(stage):
+    stage.session.answers.append(Running(operation(), 0))
+    stage.session.looks.append(Refused("Quota", "too many"))
+    await stage.visit()
+    assert "OperationFailed" in [event["reason"] for event in stage.cluster.events]
+
+
 async def test_an_operation_that_ended_well_is_progress_whatever_comes_next(stage):
     stage.session.answers.append(Running(operation(), 0.5))
     await stage.visit()
