@@ -16,7 +16,8 @@ TROUBLES = {
 @pytest.mark.timeout(590)
 @pytest.mark.parametrize("shared_balancer", [False, True], ids=["own balancer", "shared balancer"])
 async def test_trouble_at_every_write(stage, shared_balancer):
-    reference = await live(stage, "reference", shared_balancer=shared_balancer)
+    kind = "shared" if shared_balancer else "own"  # both cases may meet on one emulator
+    reference = await live(stage, f"reference-{kind}", shared_balancer=shared_balancer)
     assert all(reference.writes[phase] for phase in Phase), "a phase of the reference run wrote nothing"
 
     troubles = [
@@ -25,7 +26,7 @@ async def test_trouble_at_every_write(stage, shared_balancer):
     ]
     lives = await asyncio.gather(
         *(
-            live(stage, f"trouble-{number}", trouble, shared_balancer=shared_balancer)
+            live(stage, f"trouble-{kind}-{number}", trouble, shared_balancer=shared_balancer)
             for number, trouble in enumerate(troubles)
         )
     )

@@ -4,13 +4,18 @@ import asyncio
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 import yaml
+from tests.support.emulator import running_emulator
 from tests.support.live_pairs import manifest
 from tests.support.operator import OperatorProcess
-from tests.support.rig import rigged
+from tests.support.pairs import install_crd
+from tests.support.rig import Stage, rigged
 from tests.support.world import World
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+from controlplane.server import ControlPlane
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.controlplane]
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "operator.yaml"
 PATHS = {
@@ -21,6 +26,15 @@ PATHS = {
     "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings",
 }
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(tmp_path_factory):
+    """A stage of its own: an operator that serves all namespaces would meet the pairs of other tests."""
+    with ControlPlane.start() as plane:
+        install_crd(plane)
+        async with running_emulator() as emulator:
+            yield Stage(plane, emulator, tmp_path_factory.mktemp("rights"))
 
 
 async def install_example(rig):
