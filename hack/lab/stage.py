@@ -6,7 +6,6 @@ ends and removes all of it, in the right order, however the block is left.
 """
 
 import contextlib
-import json
 import os
 import re
 from collections.abc import AsyncIterator, Callable
@@ -160,9 +159,3 @@ def _status_bytes(pid: int, key: str) -> int:
         if line.startswith(f"{key}:"):
             return int(line.split()[1]) * 1024
     raise ProcessLookupError(pid)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a result, readable."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

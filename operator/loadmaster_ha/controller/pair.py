@@ -158,7 +158,6 @@ class PairController:
                 return await self._not_done_yet(work, operation, outcome)
             work.progress = True
         planned = _rest_of_course(work) or await self._plan(work, session)
-        work.progress |= _has_arrived(work.memory, planned)
         if planned.changes and work.situation().held is None and not (work.deleting and orphan):
             return await self._apply(work, session, planned)
         return await self._nothing_to_apply(work, planned)
@@ -231,7 +230,6 @@ class PairController:
             # The end is told by the visit that has observed it.
             told = work.situation(plan=rest if rest.changes else planned, obstacle=_undone(work, change))
             return told, Next(VisitOutcome.CHANGED, after=0)
-        memory.unanswered = change if isinstance(outcome, TryLater) else None
         return _not_done(work, planned, outcome, change.resource)
 
     async def _not_done_yet(
@@ -291,24 +289,14 @@ def _in_words(problem: AzureUnreachable) -> str:
     )
 
 
-def _has_arrived(memory: Memory, planned: Plan) -> bool:
-    """Whether the write that had no good answer is no longer wanted: only its answer was lost."""
-    unanswered, memory.unanswered = memory.unanswered, None
-    if unanswered is None or not (planned.changes or planned.converged):
-        return False
-    return all(change.resource != unanswered.resource for change in planned.changes)
-
-
 def _rest_of_course(work: Work) -> Plan | None:
     """What remains of the plan under way, as long as its next change may follow without a look at Azure.
 
     None else, and then Azure is observed and the plan made anew: at the end of the plan too.
     """
     course = work.memory.course
-    if course is None or work.woken or course.generation != work.generation or not course.rest:
-        work.memory.course = None
-        return None
-    if not may_follow(course.rest[0], course.applied):
+    current = course is not None and not work.woken and course.generation == work.generation
+    if course is None or not (current and course.rest and may_follow(course.rest[0], course.applied)):
         work.memory.course = None
         return None
     return Plan(changes=course.rest)

@@ -43,9 +43,6 @@ class Memory:
     outdated: int = 0
     """How often in a row somebody was faster than we."""
 
-    unanswered: Change | None = None
-    """The last write, if nobody knows whether it arrived."""
-
     course: "Course | None" = None
     """The plan under way."""
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from loadmaster_ha.emulator.armid import key_of, parse_id
-from loadmaster_ha.emulator.errors import ArmError, bad_request, not_provisioned
+from loadmaster_ha.emulator.armid import key_of
+from loadmaster_ha.emulator.errors import bad_request, not_provisioned
 from loadmaster_ha.emulator.json_types import JsonObject, deep, named, obj, objects, ordered, reference_id
 from loadmaster_ha.emulator.network import balancer_rules, membership, pool_addresses
 from loadmaster_ha.emulator.network.addresses import assign
@@ -299,16 +299,3 @@ def _check_members_provisioned(draft: Draft) -> None:
         nic = draft.cloud.store.get(nic_id)
         if nic is not None and nic.state != "Succeeded":
             raise not_provisioned(str(nic.id), str(draft.id), nic.state, nic.operation)
-
-
-def balancer_of(cloud: Cloud, resource_id: str) -> Resource:
-    """Return the balancer that an id belongs to.
-
-    Raises:
-        ArmError: 404 when there is none.
-    """
-    parsed = parse_id(resource_id)
-    found = cloud.store.get(parsed.root) if parsed else None
-    if found is None:
-        raise ArmError(404, "NotFound", f"Resource {resource_id} not found.", details=())
-    return found
