@@ -32,7 +32,16 @@ UV_LOCK = REPOSITORY / "requirements" / "uv.lock"
 MINIMUM = (3, 11)
 PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 # Debian packages by the program that shows that they are there.
-DEBIAN_PACKAGES = {"promtool": "prometheus"}
+DEBIAN_PACKAGES = {
+    "promtool": "prometheus",
+    "haproxy": "haproxy",
+    "keepalived": "keepalived",
+    "ip": "iproute2",
+    "nft": "nftables",
+    "ping": "iputils-ping",
+    "tcpdump": "tcpdump",
+    "traceroute": "traceroute",
+}
 
 
 class BootstrapError(Exception):

@@ -19,6 +19,44 @@ class Role(StrEnum):
         return Role.SLAVE if self is Role.MASTER else Role.MASTER
 
 
+class Mode(StrEnum):
+    """What a unit is configured to be (guide, 7: "Azure HA Mode"); `SINGLE` is a unit without a partner."""
+
+    SINGLE = "Single"
+    MASTER = "Master"
+    SLAVE = "Slave"
+
+    @property
+    def role(self) -> Role | None:
+        """The role in a pair; None in single mode."""
+        return None if self is Mode.SINGLE else Role(self.value)
+
+
+class UnitState(StrEnum):
+    """What a unit does at the moment, as the guide names it (10.1, 10.2); never to be mixed up with its role."""
+
+    UNCONNECTED = "Unconnected"
+    """The balancer has not probed it since it started."""
+
+    ACTIVE = "Active"
+    STANDBY = "Standby"
+    FAILED = "Failed"
+    """It cannot serve: its data plane is down or stuck, or its configuration forbids it."""
+
+
+class PreferredHost(StrEnum):
+    """Who is active when both could be (guide, 7 step 4: "Switch to Preferred Server")."""
+
+    MASTER = "Master"
+    """Prefer Master: the master takes over again when it is back. The default."""
+
+    NONE = "None"
+    """No Preferred Host: who is active stays active until it fails."""
+
+
+PROBE_SOURCE: Final = "168.63.129.16"
+"""The address that Azure's load balancer probes from."""
+
 HEALTH_CHECK_PORT: Final = 8444
 """Where a unit answers the balancer's probe (guide, 5.3 and 7)."""
 

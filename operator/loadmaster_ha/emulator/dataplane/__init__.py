@@ -1,0 +1,1 @@
+"""The load balancers' traffic: probes, flows, address translation, security rules, for real."""
