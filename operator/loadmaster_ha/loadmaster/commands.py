@@ -1,0 +1,31 @@
+"""The catalogue of commands: every one that the node agent serves and the client uses, by name.
+
+Each subject has a module in `catalogue`; the words they are written in are `shapes`. What `listapi` of a unit
+names is the part of this that the unit really handles.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from loadmaster_ha.loadmaster.catalogue import system
+from loadmaster_ha.loadmaster.shapes import Command
+
+
+def _gather(*subjects: tuple[Command, ...]) -> Mapping[str, Command]:
+    gathered: dict[str, Command] = {}
+    for command in (command for subject in subjects for command in subject):
+        if gathered.setdefault(command.name.lower(), command) is not command:
+            raise ValueError(f"The command {command.name} is in the catalogue twice.")
+    return MappingProxyType({command.name: command for command in gathered.values()})
+
+
+COMMANDS: Final[Mapping[str, Command]] = _gather(system.COMMANDS)
+"""By the name that `listapi` gives."""
+
+_BY_LOWER_NAME: Final = MappingProxyType({name.lower(): command for name, command in COMMANDS.items()})
+
+
+def find(name: str) -> Command | None:
+    """The command of this name; case does not count, and `logging/ping` is `logging.ping`."""
+    return _BY_LOWER_NAME.get(name.strip("/").replace("/", ".").lower())
