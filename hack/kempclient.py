@@ -3,8 +3,8 @@
 
 `python-kemptech-api` is what Kemp's customers automate their LoadMasters with; contract tests run it against
 the node agent's management API. It is only published as a source distribution whose set-up imports a pip of its
-time, so it cannot be built like other packages and must not come near ours. Its neighbours are `bootstrap`, which
-brings uv, and `azcli`, which does the same for the Azure CLI; what is installed stands in
+time, so it cannot be built like other packages and must not come near ours. Its neighbours are `bootstrap`,
+which brings uv, and `azcli`, which does the same for the Azure CLI; what is installed stands in
 `requirements/kemp.lock` (`make lock`).
 
 Run as a program it installs what is missing and prints the Python that imports `python_kemptech_api`.
