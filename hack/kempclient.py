@@ -2,8 +2,8 @@
 """Kemp's own Python client, in an environment of its own.
 
 `python-kemptech-api` is what Kemp's customers automate their LoadMasters with; contract tests run it against
-the node agent's management API. It is only published as a source distribution whose set-up imports a pip of its
-time, so it cannot be built like other packages and must not come near ours. Its neighbours are `bootstrap`,
+the node agent's management API. It is only published as a source distribution whose set-up imports a pip of
+its time, so it cannot be built like other packages and must not come near ours. Its neighbours: `bootstrap`,
 which brings uv, and `azcli`, which does the same for the Azure CLI; what is installed stands in
 `requirements/kemp.lock` (`make lock`).
 
