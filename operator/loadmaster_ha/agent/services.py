@@ -1,0 +1,228 @@
+"""From the settings to the virtual services that this unit serves.
+
+The store holds services by the *name* of the interface (`eth0:443/tcp`), with the management API's own
+parameter names as fields, so that the same setting means each unit's own address. Here they become `domain`
+values for this unit's addresses: the data plane renders those, and the management API's lists read from
+them. The other way, from parameters to fields and their defaults, is `service_settings`.
+
+Nothing here fails: a partner of a newer version may have written fields, or values, that this one does not
+know. What it cannot read counts as not set; a service that makes no sense without it (no index, no such
+interface here, another protocol) is left out and named in `unreadable`.
+"""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from typing import Protocol as TypingProtocol
+from typing import TypeVar
+
+from loadmaster_ha.agent.service_settings import (
+    REAL_SERVER_DEFAULTS,
+    SERVICE_DEFAULTS,
+    ServerAddress,
+    StoredKey,
+    extra_ports,
+    lowest_tls_version,
+)
+from loadmaster_ha.agent.settings.model import Fields, Json, Kind
+from loadmaster_ha.domain.virtual_services import (
+    CheckMethod,
+    CheckType,
+    HealthCheck,
+    Protocol,
+    RealServer,
+    Schedule,
+    ServiceKey,
+    ServiceType,
+    Tls,
+    VirtualService,
+)
+
+_HTTP = frozenset({ServiceType.HTTP, ServiceType.HTTP2})
+_FORWARDED_FOR = frozenset({0, 5})
+"""`AddVia`: legacy operation, and X-Forwarded-For without Via (interface description, 3.6.1.5)."""
+_METHODS = tuple(CheckMethod)
+_TLS_PORT = 443
+
+_Word = TypeVar("_Word", bound=StrEnum)
+
+
+class Snapshot(TypingProtocol):
+    """What is read of the store's snapshot."""
+
+    def entities(self, kind: Kind) -> Mapping[str, Fields]:
+        """The entities of a kind by their keys."""
+        ...
+
+
+def virtual_services(snapshot: Snapshot, own_addresses: Mapping[str, str]) -> tuple[VirtualService, ...]:
+    """The services of this unit, by index.
+
+    Args:
+        snapshot: the settings.
+        own_addresses: interface name -> this unit's primary address on it.
+    """
+    servers = _servers_by_service(snapshot.entities(Kind.REAL_SERVER))
+    found = (
+        service(key, fields, servers.get(key, {}), own_addresses)
+        for key, fields in snapshot.entities(Kind.VIRTUAL_SERVICE).items()
+    )
+    return tuple(sorted((each for each in found if each is not None), key=lambda each: each.index))
+
+
+def unreadable(snapshot: Snapshot, own_addresses: Mapping[str, str]) -> tuple[str, ...]:
+    """Keys of the stored services that this unit cannot serve because it does not understand them."""
+    entities = snapshot.entities(Kind.VIRTUAL_SERVICE)
+    return tuple(
+        sorted(key for key, fields in entities.items() if not service(key, fields, {}, own_addresses))
+    )
+
+
+def service(
+    stored_key: str, fields: Fields, servers: Mapping[str, Fields], own_addresses: Mapping[str, str]
+) -> VirtualService | None:
+    """One service; None when this unit cannot make sense of it.
+
+    Args:
+        stored_key: `eth0:443/tcp`.
+        fields: the entity's fields.
+        servers: its real servers' fields by `address:port`.
+        own_addresses: interface name -> address.
+    """
+    key = _own_key(stored_key, own_addresses)
+    read = _Reader(fields, SERVICE_DEFAULTS)
+    index = read.number("Index")
+    if key is None or index <= 0:
+        return None
+    tls = _tls(read)
+    kind = read.word("VStype", ServiceType)
+    if key.port == _TLS_PORT and tls is None and kind in _HTTP:
+        # "HTTP/HTTPS" is what the API calls either. Without termination here the clients speak TLS with the
+        # real servers, and nobody in between can read HTTP.
+        kind = ServiceType.GENERIC
+    return VirtualService(
+        index=index,
+        key=key,
+        nickname=read.text("NickName"),
+        enabled=read.flag("Enable"),
+        type=kind,
+        schedule=read.word("Schedule", Schedule),
+        persistence=read.text("Persist") or "none",
+        persistence_timeout=read.number("PersistTimeout"),
+        persistence_cookie=read.text("Cookie"),
+        idle_timeout=read.number("Idletime"),
+        check=_health_check(read),
+        tls=tls,
+        extra_ports=extra_ports(read.text("ExtraPorts")),
+        forwarded_for=kind in _HTTP and read.number("AddVia") in _FORWARDED_FOR,
+        minimum_real_servers=read.number("RsMinimum") if read.flag("EnhancedHealthChecks") else 0,
+        standby=_standby(read),
+        error_code=read.number("ErrorCode"),
+        error_url=read.text("ErrorUrl"),
+        transparent=read.flag("Transparent"),
+        default_gateway=read.text("DefaultGW"),
+        real_servers=_real_servers(servers),
+    )
+
+
+class _Reader:
+    """Fields with their defaults; what has the wrong type counts as not set."""
+
+    def __init__(self, fields: Fields, defaults: Mapping[str, Json]) -> None:
+        self._fields = fields
+        self._defaults = defaults
+
+    def number(self, name: str) -> int:
+        for value in self._candidates(name):
+            if isinstance(value, int) and not isinstance(value, bool):
+                return value
+        return 0
+
+    def flag(self, name: str) -> bool:
+        return next((value for value in self._candidates(name) if isinstance(value, bool)), False)
+
+    def text(self, name: str) -> str:
+        return next((value for value in self._candidates(name) if isinstance(value, str)), "")
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        for value in self._candidates(name):
+            if isinstance(value, list):
+                return tuple(each for each in value if isinstance(each, str))
+        return ()
+
+    def word(self, name: str, words: type[_Word]) -> _Word:
+        known = {word.value for word in words}
+        return words(next(value for value in self._candidates(name) if value in known))
+
+    def _candidates(self, name: str) -> tuple[Json, Json]:
+        return self._fields.get(name), self._defaults[name]
+
+
+def _own_key(stored_key: str, own_addresses: Mapping[str, str]) -> ServiceKey | None:
+    parsed = StoredKey.parse(stored_key)
+    if parsed is None or parsed.protocol not in {each.value for each in Protocol}:
+        return None
+    address = own_addresses.get(parsed.interface)
+    return None if address is None else ServiceKey(address, parsed.port, Protocol(parsed.protocol))
+
+
+def _servers_by_service(entities: Mapping[str, Fields]) -> Mapping[str, Mapping[str, Fields]]:
+    grouped: dict[str, dict[str, Fields]] = {}
+    for key, fields in entities.items():
+        owner, _, address = key.partition("|")
+        grouped.setdefault(owner, {})[address] = fields
+    return grouped
+
+
+def _real_servers(servers: Mapping[str, Fields]) -> tuple[RealServer, ...]:
+    return tuple(sorted(_readable(servers.items()), key=lambda each: each.index))
+
+
+def _readable(servers: Iterable[tuple[str, Fields]]) -> Iterable[RealServer]:
+    for key, fields in servers:
+        where = ServerAddress.parse(key)
+        read = _Reader(fields, REAL_SERVER_DEFAULTS)
+        index = read.number("RsIndex")
+        if where is not None and index > 0:
+            enabled = read.flag("Enable")
+            yield RealServer(
+                index=index,
+                address=where.address,
+                port=where.port,
+                weight=read.number("Weight"),
+                limit=read.number("Limit"),
+                enabled=enabled,
+                draining=not enabled and read.flag("Drain"),
+                critical=read.flag("Critical"),
+            )
+
+
+def _health_check(read: _Reader) -> HealthCheck:
+    method = read.number("CheckUseGet")
+    return HealthCheck(
+        type=read.word("CheckType", CheckType),
+        port=read.number("CheckPort"),
+        path=read.text("CheckUrl") or "/",
+        host=read.text("CheckHost"),
+        http_1_1=read.flag("CheckUse1.1"),
+        method=_METHODS[method] if 0 <= method < len(_METHODS) else CheckMethod.HEAD,
+        codes=read.texts("CheckCodes"),
+        pattern=read.text("CheckPattern"),
+        interval=read.number("ChkInterval"),
+        timeout=read.number("ChkTimeout"),
+        retries=read.number("ChkRetryCount"),
+    )
+
+
+def _tls(read: _Reader) -> Tls | None:
+    if not read.flag("SSLAcceleration"):
+        return None
+    return Tls(
+        certificates=read.texts("CertFile"),
+        reencrypt=read.flag("SSLReencrypt"),
+        minimum_version=lowest_tls_version(read.number("TlsType")),
+    )
+
+
+def _standby(read: _Reader) -> tuple[str, int] | None:
+    address, port = read.text("StandbyAddr"), read.number("StandbyPort")
+    return (address, port) if address and port else None
