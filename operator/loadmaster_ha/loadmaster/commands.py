@@ -8,7 +8,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from loadmaster_ha.loadmaster.catalogue import system
+from loadmaster_ha.loadmaster.catalogue import (
+    agent,
+    certificates,
+    geo,
+    ha,
+    network,
+    services,
+    system,
+    users,
+)
 from loadmaster_ha.loadmaster.shapes import Command
 
 
@@ -20,7 +29,16 @@ def _gather(*subjects: tuple[Command, ...]) -> Mapping[str, Command]:
     return MappingProxyType({command.name: command for command in gathered.values()})
 
 
-COMMANDS: Final[Mapping[str, Command]] = _gather(system.COMMANDS)
+COMMANDS: Final[Mapping[str, Command]] = _gather(
+    system.COMMANDS,
+    ha.COMMANDS,
+    services.COMMANDS,
+    certificates.COMMANDS,
+    geo.COMMANDS,
+    network.COMMANDS,
+    users.COMMANDS,
+    agent.COMMANDS,
+)
 """By the name that `listapi` gives."""
 
 _BY_LOWER_NAME: Final = MappingProxyType({name.lower(): command for name, command in COMMANDS.items()})

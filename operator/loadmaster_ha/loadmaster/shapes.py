@@ -78,9 +78,10 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Texts:
-    """A repeated scalar: v1 repeats the element, v2 is an array."""
+    """A list of texts: `<apikeys><key>..</key><key>..</key></apikeys>` in v1, an array in v2."""
 
     name: str
+    each: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,8 @@ class Record:
     def merged(self, *others: "Record") -> "Record":
         """This one with the members of others after its own."""
         return Record(
-            self.members + tuple(member for other in others for member in other.members), open=self.open
+            self.members + tuple(member for other in others for member in other.members),
+            open=self.open,
         )
 
 
