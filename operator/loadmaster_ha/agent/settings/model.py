@@ -1,8 +1,9 @@
 """What a unit can be told: kinds of settings, and which of them its partner gets too.
 
 A setting is one *field* of one *entity* of a *kind*: field `Idletime` of virtual service `eth0:443/tcp`.
-The guide, section 1, lists what is not synchronised; everything else is. Addresses that are the unit's own are
-stored by the name of the interface (`Own`), so that the same value means its own address on each unit.
+The guide, section 1, lists what is not synchronised; everything else is. Addresses that are the unit's own
+are stored by the name of the interface (`addresses`), so that the same value means its own address on each
+unit.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
-Json: TypeAlias = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
+Json: TypeAlias = str | int | float | bool | list["Json"] | dict[str, "Json"] | None
 
 
 class Kind(StrEnum):
@@ -38,7 +39,7 @@ class Kind(StrEnum):
     ADMIN_CERTIFICATE = "admin-certificate"
     HA = "ha"  # one entity `ha`; each unit has a mode and partner of its own
     AGENT = "agent"  # one entity `agent`; frontend, probe source, interval, threshold
-    SECRET = "secret"  # `partner`: the Partner Shared Secret
+    SECRET = "secret"  # noqa: S105 - a kind, no secret. `partner`: the Partner Shared Secret
 
 
 LOCAL = frozenset(
@@ -84,6 +85,6 @@ class Delete:
 Change: TypeAlias = Put | Delete
 
 
-def is_local(kind: Kind) -> bool:
-    """Whether settings of this kind stay on the unit."""
+def is_local(kind: str) -> bool:
+    """Whether settings of this kind stay on the unit. What a later release adds is synchronised."""
     return kind in LOCAL

@@ -1,0 +1,110 @@
+"""Who a store is, and what it knows about who knows what: kept in the store's file beside the settings.
+
+A store has an identity of its own (`node`), made at random, which is no address and no role: a replaced unit
+is somebody else, even with the same name. `joining` says when it takes a new one.
+"""
+
+import json
+import secrets
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Self, TypeAlias
+
+from loadmaster_ha.agent.settings.versions import Seen
+
+Lives: TypeAlias = tuple[tuple[str, int], ...]
+"""One entry for each time that a store was opened: a random mark, and the clock at that time."""
+
+LIVES_KEPT: Final = 64
+PEERS_KEPT: Final = 8
+
+
+def new_node() -> str:
+    """An identity nobody else has."""
+    return secrets.token_hex(8)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What a store keeps about itself and its partner, besides the clock."""
+
+    node: str
+    seen: Seen = field(default_factory=Seen)
+    """What it has taken in from others; its own changes it knows up to its clock."""
+    lives: Lives = ()
+    shared: bool = False
+    """Whether any other store can have settings of this one."""
+    gave_way: str = ""
+    """The node whose settings took precedence when this one, being new, first met it."""
+    partner: str = ""
+    """The node that it last synchronised with."""
+    partner_seen: Seen = field(default_factory=Seen)
+    """What the partner has taken in, as far as it has told."""
+    peer_lives: tuple[tuple[str, Lives], ...] = ()
+    """The lives of the last few partners, latest last."""
+
+    def opened(self, clock: int) -> Self:
+        """After another start."""
+        return replace(self, lives=(*self.lives, (secrets.token_hex(8), clock))[-LIVES_KEPT:])
+
+    def lives_of(self, node: str) -> Lives:
+        """What a partner told of its lives; empty when it never did."""
+        return next((lives for name, lives in self.peer_lives if name == node), ())
+
+    def knowing(self, node: str, lives: Lives) -> Self:
+        """With what a partner tells of its lives."""
+        others = tuple(entry for entry in self.peer_lives if entry[0] != node)
+        return replace(self, peer_lives=(*others, (node, lives))[-PEERS_KEPT:])
+
+    def to_text(self) -> str:
+        """As stored."""
+        return json.dumps(
+            {
+                "node": self.node,
+                "seen": self.seen.to_json(),
+                "lives": self.lives,
+                "shared": self.shared,
+                "gave_way": self.gave_way,
+                "partner": self.partner,
+                "partner_seen": self.partner_seen.to_json(),
+                "peer_lives": self.peer_lives,
+            },
+            separators=(",", ":"),
+        )
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """From the stored form.
+
+        Raises:
+            ValueError, KeyError: it is none.
+        """
+        parts = json.loads(text)
+        return cls(
+            node=parts["node"],
+            seen=Seen.read(parts["seen"]),
+            lives=read_lives(parts["lives"]),
+            shared=parts["shared"],
+            gave_way=parts["gave_way"],
+            partner=parts["partner"],
+            partner_seen=Seen.read(parts["partner_seen"]),
+            peer_lives=tuple((node, read_lives(lives)) for node, lives in parts["peer_lives"]),
+        )
+
+
+def read_lives(value: Any) -> Lives:
+    """From the JSON form.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if not isinstance(value, list) or len(value) > LIVES_KEPT:
+        raise ValueError(f"lives are a list of at most {LIVES_KEPT}")
+    lives = []
+    for entry in value:
+        if not isinstance(entry, list | tuple) or len(entry) != 2:
+            raise ValueError("a life is a mark and a clock")
+        mark, clock = entry
+        if not isinstance(mark, str) or type(clock) is not int:
+            raise ValueError("a life is a mark and a clock")
+        lives.append((mark, clock))
+    return tuple(lives)
