@@ -8,6 +8,7 @@ str; None is "not set". `encode` and `decode` are inverse to each other for ever
 what a person or a client may send, which is more than the appliance itself writes.
 """
 
+import re
 from enum import StrEnum
 from ipaddress import ip_address
 from typing import Final, TypeAlias
@@ -56,6 +57,8 @@ _BOOLEANS: Final[dict[Kind, tuple[str, str]]] = {
     Kind.BIT: ("1", "0"),
 }
 _LONGEST_NUMBER: Final = 20
+# What XML 1.0 has no way to write, and what no encoding has: a stored text must be able to leave again.
+_NOT_IN_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def encode(kind: Kind, value: Json, version: Version) -> Json:
@@ -118,8 +121,8 @@ def parse(kind: Kind, raw: Json) -> Json:
 
 def _text(raw: Json) -> str:
     text = ("Y" if raw else "N") if isinstance(raw, bool) else str(raw)
-    if any(ord(character) < 32 and character not in "\t\r\n" for character in text):
-        raise InvalidValueError("has control characters in it")
+    if _NOT_IN_XML.search(text):
+        raise InvalidValueError("has characters in it that no answer can carry")
     return text
 
 
@@ -164,3 +167,8 @@ def _address(text: str) -> str:
         return str(ip_address(text))
     except ValueError:
         raise InvalidValueError("is not an IP address") from None
+
+
+def printable(text: str) -> str:
+    """The text with `?` for what no answer can carry: for texts that were not read by `parse`."""
+    return _NOT_IN_XML.sub("?", text)

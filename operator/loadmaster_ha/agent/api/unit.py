@@ -125,6 +125,11 @@ class Unit(Protocol):
         ...
 
     @property
+    def management_port(self) -> int:
+        """Where this API listens."""
+        ...
+
+    @property
     def version(self) -> str:
         """As `get?param=version` says it: at least four dotted numbers."""
         ...

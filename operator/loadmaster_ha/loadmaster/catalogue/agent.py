@@ -47,7 +47,7 @@ STATUS: Final = Record(
         Texts("notices", "notice"),
     ),
 )
-_SWITCHOVER: Final = Record((Field("outcome"), Field("reason"), Field("message")))
+_SWITCHOVER: Final = Record((Field("outcome"), Field("reason"), Field("detail")))
 
 COMMANDS: Final = (
     Command(

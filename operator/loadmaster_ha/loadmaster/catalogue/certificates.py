@@ -84,7 +84,9 @@ COMMANDS: Final = (
         permissions=_INTERMEDIATE,
     ),
     Command(
-        "listintermediate", "All intermediate certificates.", reply=Data(Record((Rows("cert", CERTIFICATE),)))
+        "listintermediate",
+        "All intermediate certificates.",
+        reply=Data(Record((Rows("cert", CERTIFICATE),))),
     ),
     Command(
         "readintermediate",

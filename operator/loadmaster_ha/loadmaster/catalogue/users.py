@@ -18,7 +18,12 @@ from loadmaster_ha.loadmaster.values import Kind
 _USERS: Final = frozenset({Permission.USERS})
 NAME_PATTERN: Final = r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}"
 _USER: Final = Parameter(
-    "user", Kind.TEXT, "Name of the user.", required=True, longest=64, pattern=NAME_PATTERN
+    "user",
+    Kind.TEXT,
+    "Name of the user.",
+    required=True,
+    longest=64,
+    pattern=NAME_PATTERN,
 )
 _KEYS: Final = Data(Record((Texts("apikeys", "key"),)))
 _ROW: Final = Record((Field("Name"), Field("Perms", Kind.WORDS)))
@@ -43,7 +48,10 @@ COMMANDS: Final = (
         (
             Parameter("key", Kind.SECRET, "The key, or its fingerprint from `listapikeys`.", required=True),
             Parameter(
-                "user", Kind.TEXT, "Whose key; only `bal` may name another user.", pattern=NAME_PATTERN
+                "user",
+                Kind.TEXT,
+                "Whose key; only `bal` may name another user.",
+                pattern=NAME_PATTERN,
             ),
         ),
         reply=_KEYS,
@@ -97,10 +105,17 @@ COMMANDS: Final = (
         root_suffices=False,
     ),
     Command(
-        "usershow", "One user.", parameters=(_USER,), permissions=_USERS, reply=Data(_ROW, element="User")
+        "usershow",
+        "One user.",
+        parameters=(_USER,),
+        permissions=_USERS,
+        reply=Data(_ROW, element="User"),
     ),
     Command(
-        "userlist", "All users but `bal`.", permissions=_USERS, reply=Data(Record((Rows("User", _ROW),)))
+        "userlist",
+        "All users but `bal`.",
+        permissions=_USERS,
+        reply=Data(Record((Rows("User", _ROW),))),
     ),
     Command(
         "usersetsyspassword",
