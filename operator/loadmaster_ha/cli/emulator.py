@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import ipaddress
 import json
 import logging
 import os
@@ -18,12 +19,20 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loadmaster_ha.emulator.dataplane.plane import DataPlaneError
 from loadmaster_ha.emulator.server import Emulator
-from loadmaster_ha.emulator.settings import DEFAULT_SUBSCRIPTION, DISPUTED_NAMES, Disputed, Settings
+from loadmaster_ha.emulator.settings import (
+    DEFAULT_SUBSCRIPTION,
+    DISPUTED_NAMES,
+    LOOPBACK_PROBE_SOURCE,
+    PROBE_SOURCE,
+    Disputed,
+    Settings,
+)
 from loadmaster_ha.emulator.store import StateDirectoryInUseError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 _PREFIX = "LOADMASTER_EMULATOR_"
 _SUBSCRIPTION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -39,6 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StateDirectoryInUseError as error:
         print(f"loadmaster-emulator: {error}", file=sys.stderr)
         return 2
+    except DataPlaneError as error:
+        print(f"loadmaster-emulator: {error}", file=sys.stderr)
+        return 1
     except OSError as error:
         print(
             f"loadmaster-emulator: cannot serve on {options.listen[0]}:{options.listen[1]}: {error}",
@@ -67,12 +79,17 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         variable = _PREFIX + name.removeprefix("--").replace("-", "_").upper()
         if variable in environment:
             value = environment[variable]
-            many = options.get("action") == "append"
-            # argparse converts a default that is text, but not the items of a list.
             convert = options.get("type", str)
-            options["default"] = (
-                [_convert(serve, convert, item, variable) for item in value.split(",")] if many else value
-            )
+            # argparse converts a default that is text, but not the items of a list, nor a switch.
+            match options.get("action"):
+                case "append":
+                    options["default"] = [
+                        _convert(serve, convert, item, variable) for item in value.split(",")
+                    ]
+                case "store_true":
+                    options["default"] = _convert(serve, _switch, value, variable)
+                case _:
+                    options["default"] = value
         options["help"] = f"{options['help']} ({variable})"
         serve.add_argument(name, **options)
 
@@ -132,6 +149,7 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         action="append",
         help=f"flip a point on which Azure's pages disagree: {', '.join(DISPUTED_NAMES)}",
     )
+    _add_data_plane_flags(flag)
     flag("--log-format", choices=("json", "text"), default="json", help="on stderr")
     flag(
         "--log-level",
@@ -140,6 +158,42 @@ def _parser(environment: Mapping[str, str]) -> argparse.ArgumentParser:
         help="debug shows every request",
     )
     return parser
+
+
+def _add_data_plane_flags(flag: Callable[..., None]) -> None:
+    flag(
+        "--data-plane",
+        action="store_true",
+        help="probe members and forward traffic for real",
+    )
+    flag(
+        "--allow-loopback-networks",
+        action="store_true",
+        help="allow virtual networks in 127.0.0.0/8, and give public addresses from there",
+    )
+    flag(
+        "--probe-source",
+        metavar="ADDRESS",
+        type=_ipv4,
+        help=f"where probes come from; {PROBE_SOURCE}, or {LOOPBACK_PROBE_SOURCE} with loopback networks",
+    )
+    flag(
+        "--probe-interval",
+        metavar="SECONDS",
+        type=_duration,
+        help="probe in this interval whatever the balancer says; for tests",
+    )
+    flag(
+        "--idle-timeout",
+        metavar="SECONDS",
+        type=_duration,
+        help="end idle flows after this time whatever the rule says; for tests",
+    )
+    flag(
+        "--transparent",
+        action="store_true",
+        help="use addresses that are not on this host; for network namespaces, needs CAP_NET_ADMIN",
+    )
 
 
 def _settings(options: argparse.Namespace) -> Settings:
@@ -156,7 +210,17 @@ def _settings(options: argparse.Namespace) -> Settings:
         traffic_log=options.traffic_log,
         throttle=options.throttle,
         disputed=Disputed(**dict(options.disputed or ())),
+        data_plane=options.data_plane,
+        allow_loopback_networks=options.allow_loopback_networks,
+        probe_source=options.probe_source or _usual_probe_source(options),
+        probe_interval=options.probe_interval,
+        idle_timeout=options.idle_timeout,
+        transparent=options.transparent,
     )
+
+
+def _usual_probe_source(options: argparse.Namespace) -> str:
+    return LOOPBACK_PROBE_SOURCE if options.allow_loopback_networks else PROBE_SOURCE
 
 
 def _convert(parser: argparse.ArgumentParser, convert: Any, text: str, variable: str) -> Any:
@@ -187,6 +251,26 @@ def _seconds(text: str) -> float:
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 upwards")
     return value
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in ("true", "false", "1", "0"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+    return text.lower() in ("true", "1")
+
+
+def _duration(text: str) -> float:
+    value = _seconds(text)
+    if value < 0.01:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0.01 upwards")
+    return value
+
+
+def _ipv4(text: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an IPv4 address") from None
 
 
 def _whole(text: str) -> int:

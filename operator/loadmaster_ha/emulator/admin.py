@@ -8,6 +8,8 @@
 | `probes` | GET, PUT `{"<ipConfiguration id>": "200" or "503" or "timeout" ...}`: what rule health reports |
 | `throttle` | GET, PUT `{"factor": 1.0}` |
 | `health` | GET |
+
+With a data plane `GET probes` and `GET flows` tell what it finds and does; `frontdoor` asks it.
 """
 
 from __future__ import annotations

@@ -73,6 +73,8 @@ class Cloud:
         self.store = store
         self.clock = clock
         self.operations = Operations(store, lambda operation: finish(self, operation), clock)
+        self.probe_reason: Callable[[str, str], str | None] | None = None
+        """With a data plane: the reason code of a member by probe and ipConfiguration (comparable ids)."""
         self.before: dict[str, JsonObject | None] = {}
         """Each resource as it read before its last change, for stale reads; `None`: it did not exist."""
 

@@ -18,6 +18,7 @@ from aiohttp import web
 from loadmaster_ha.emulator import metadata, routing, signin
 from loadmaster_ha.emulator.admin import PREFIX, Admin
 from loadmaster_ha.emulator.cloud import Call, Reply
+from loadmaster_ha.emulator.dataplane.plane import DataPlaneError
 from loadmaster_ha.emulator.errors import ArmError
 from loadmaster_ha.emulator.faults import Fault, Faults
 from loadmaster_ha.emulator.request_log import RequestLog
@@ -26,6 +27,7 @@ from loadmaster_ha.emulator.throttle import Throttle
 
 if TYPE_CHECKING:
     from loadmaster_ha.emulator.cloud import Cloud
+    from loadmaster_ha.emulator.dataplane.plane import DataPlane
     from loadmaster_ha.emulator.json_types import JsonObject
     from loadmaster_ha.emulator.traffic_log import TrafficLog
 
@@ -42,9 +44,12 @@ _EVERYWHERE = {
 class Frontdoor:
     """The handler of all requests."""
 
-    def __init__(self, cloud: Cloud, traffic: TrafficLog | None = None) -> None:
+    def __init__(
+        self, cloud: Cloud, traffic: TrafficLog | None = None, plane: DataPlane | None = None
+    ) -> None:
         self._cloud = cloud
         self._traffic = traffic
+        self._plane = plane
         self._faults = Faults()
         self._log = RequestLog()
         self._throttle = Throttle(cloud.settings.throttle)
@@ -54,8 +59,8 @@ class Frontdoor:
         """Answer one request, or drop its connection when a fault says so."""
         raw = await request.read()
         if request.path.startswith(PREFIX):
-            reply = self._own(request.method, request.path, raw)
-            self._cloud.store.flush()
+            reply = await self._traffic_view(request) or self._own(request.method, request.path, raw)
+            await self._commit(request)
             return _response(reply, {})
         kind = "signin" if "oauth2" in request.path.lower() else routing.classify(request.path)
         entry = None
@@ -67,7 +72,7 @@ class Frontdoor:
         if fault is not None and fault.drop == "before":
             return _dropped(request)
         reply = self._answer(request, raw, fault)
-        self._cloud.store.flush()
+        await self._commit(request)
         self._log.answered(request.method, kind, reply.status, entry)
         _LOG.debug("%s %s %s", request.method, request.path, reply.status)
         if fault is not None and fault.drop == "after":
@@ -79,6 +84,28 @@ class Frontdoor:
             sent, answered = (request.headers, raw), (response.headers, reply.body)
             self._traffic.record(request.method, str(request.url), sent, reply.status, answered)
         return response
+
+    async def _commit(self, request: web.Request) -> None:
+        """Make what the request changed durable, and have the data plane go by it."""
+        self._cloud.store.flush()
+        if self._plane is not None and request.method != "GET":
+            try:
+                await self._plane.applied()
+            except DataPlaneError:
+                _LOG.exception("the data plane does not follow %s %s", request.method, request.path)
+
+    async def _traffic_view(self, request: web.Request) -> Reply | None:
+        """Answer what only the data plane knows; `None` when it is not asked, or when there is none."""
+        what = request.path.removeprefix(PREFIX)
+        if self._plane is None or what not in ("probes", "flows"):
+            return None
+        if request.method != "GET":
+            text = f"{what} can only be read: with the data plane members are probed and connected for real"
+            return Reply(409, {"error": text})
+        try:
+            return Reply(200, await self._plane.view(what))
+        except DataPlaneError as error:
+            return Reply(503, {"error": str(error)})
 
     def _own(self, method: str, path: str, raw: bytes) -> Reply:
         try:

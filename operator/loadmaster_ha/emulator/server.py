@@ -15,6 +15,8 @@ from aiohttp import web
 from loadmaster_ha.emulator import effects, registry
 from loadmaster_ha.emulator.certificates import server_context
 from loadmaster_ha.emulator.cloud import Cloud
+from loadmaster_ha.emulator.dataplane.configuration import Options
+from loadmaster_ha.emulator.dataplane.plane import DataPlane
 from loadmaster_ha.emulator.frontdoor import Frontdoor
 from loadmaster_ha.emulator.store import Store
 from loadmaster_ha.emulator.traffic_log import TrafficLog
@@ -38,6 +40,7 @@ class Emulator:
 
     Raises:
         OSError: If the address cannot be listened on, or the traffic log not be written.
+        DataPlaneError: If the data plane does not come up.
         StateDirectoryInUseError: If another emulator holds the state directory.
     """
 
@@ -49,6 +52,7 @@ class Emulator:
         self._store: Store | None = None
         self._traffic: TrafficLog | None = None
         self._runner: web.AppRunner | None = None
+        self._plane: DataPlane | None = None
         self.url = ""
 
     async def __aenter__(self) -> Self:
@@ -69,7 +73,11 @@ class Emulator:
         self._store = Store(self.state_dir, registry.links_of)
         if self._settings.traffic_log is not None:
             self._traffic = TrafficLog(self._settings.traffic_log)
-        frontdoor = Frontdoor(Cloud(self._settings, self._store, effects.finish, self._clock), self._traffic)
+        cloud = Cloud(self._settings, self._store, effects.finish, self._clock)
+        if self._settings.data_plane:
+            self._plane = DataPlane(cloud, _options(self._settings))
+            await self._plane.start()
+        frontdoor = Frontdoor(cloud, self._traffic, self._plane)
         application = web.Application(client_max_size=_MAX_BODY)
         application.router.add_route("*", "/{path:.*}", frontdoor.handle)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
@@ -84,12 +92,28 @@ class Emulator:
     async def _stop(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
+        if self._plane is not None:
+            await self._plane.stop()
         if self._traffic is not None:
             self._traffic.close()
         if self._store is not None:
             self._store.close()
         if self._temporary:
             shutil.rmtree(self.state_dir, ignore_errors=True)
+
+
+def _options(settings: Settings) -> Options:
+    disputed = settings.disputed
+    return Options(
+        probe_source=settings.probe_source,
+        probe_interval=settings.probe_interval,
+        idle_timeout=settings.idle_timeout,
+        transparent=settings.transparent,
+        reset_is_answer=disputed.probe_reset_is_answer,
+        one_answer_suffices=disputed.probe_one_answer_suffices,
+        fluctuating_members_wait=disputed.probe_fluctuating_wait,
+        probe_rules_act_late=disputed.probe_security_rules_late,
+    )
 
 
 def _names(host: str) -> list[str]:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 DEFAULT_SUBSCRIPTION = "11111111-2222-3333-4444-555555555555"
 TENANT = "99999999-8888-7777-6666-555555555555"
+PROBE_SOURCE = "168.63.129.16"
+"""Where Azure's balancers probe from."""
+LOOPBACK_PROBE_SOURCE = "127.63.129.16"
+"""The same for networks on loopback, where the real address cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,14 @@ class Disputed:
     """Whether idle timeouts go up to 100 minutes (newest page) or to 30 (API description)."""
     frontend_move_refused: bool = True
     """Whether changing the subnet of an existing frontend is refused (the exact error is not documented)."""
+    probe_reset_is_answer: bool = True
+    """Whether a TCP reset takes a member down at once, like any answer but 200, or counts as silence."""
+    probe_one_answer_suffices: bool = True
+    """Whether one 200 brings a member back, or as many in a row as `probeThreshold` says."""
+    probe_fluctuating_wait: bool = False
+    """Whether a member that went down repeatedly needs more 200s in a row to come back."""
+    probe_security_rules_late: bool = False
+    """Whether a security rule that blocks the probe acts only after three intervals."""
 
 
 DISPUTED_NAMES = tuple(item.name for item in fields(Disputed))
@@ -58,6 +70,18 @@ class Settings:
     throttle: float = 0.0
     """Factor on Azure's request budgets; 1 is Azure's, 0.5 half of it, 0 switches throttling off."""
     disputed: Disputed = Disputed()
+    data_plane: bool = False
+    """Whether balancers probe and forward for real."""
+    allow_loopback_networks: bool = False
+    """Whether virtual networks may lie in 127.0.0.0/8, which Azure refuses."""
+    probe_source: str = PROBE_SOURCE
+    """Where probes come from."""
+    probe_interval: float | None = None
+    """Seconds between probes instead of `intervalInSeconds`; for tests only."""
+    idle_timeout: float | None = None
+    """Seconds after which idle flows end, instead of `idleTimeoutInMinutes`; for tests only."""
+    transparent: bool = False
+    """Whether to use addresses that are not on this host (`IP_TRANSPARENT`): for network namespaces."""
 
     def latency_of(self, kind: str) -> float:
         """Return the latency of operations on the resource type `kind` (`Namespace/type`)."""

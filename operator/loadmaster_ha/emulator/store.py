@@ -139,6 +139,8 @@ class Store:
         self._referrers: defaultdict[str, dict[Reference, None]] = defaultdict(dict)
         self._addresses: defaultdict[str, dict[str, str]] = defaultdict(dict)
         self._pending: dict[tuple[str, str], str | None] = {}
+        self.on_commit: Callable[[], None] | None = None
+        """Called after each commit that changed a resource."""
         self._load()
 
     # -- resources
@@ -256,7 +258,10 @@ class Store:
                     (kind, key, body),
                 )
         self._database.execute("COMMIT")
+        resources_changed = any(kind == "resource" for kind, _ in self._pending)
         self._pending.clear()
+        if resources_changed and self.on_commit is not None:
+            self.on_commit()
 
     def close(self) -> None:
         """Commit and let the state directory go."""

@@ -33,6 +33,8 @@ _POOLS = {
     "IPv4": ("203.0.113.0/24", "198.51.100.0/24", "192.0.2.0/24", "198.18.0.0/15"),
     "IPv6": ("2001:db8::/32",),
 }
+_LOOPBACK_POOLS = ("127.203.0.0/16",)
+"""Where networks may be on loopback, public addresses are too: they can be listened on."""
 
 
 class PublicAddresses(ResourceType):
@@ -101,7 +103,10 @@ class PublicAddresses(ResourceType):
             return str(draft.existing.properties["ipAddress"])
         number = int(obj(draft.cloud.store.fact("counter", version)).get("next", 4))
         draft.cloud.store.put_fact("counter", version, {"next": number + 1})
-        for text in _POOLS.get(version, _POOLS["IPv4"]):
+        pools = _POOLS.get(version, _POOLS["IPv4"])
+        if version == "IPv4" and draft.cloud.settings.allow_loopback_networks:
+            pools = _LOOPBACK_POOLS
+        for text in pools:
             pool = ipaddress.ip_network(text)
             if number < pool.num_addresses:
                 return str(pool[number])

@@ -1,7 +1,8 @@
 """Rule health: what the balancer's probes say about each member of a rule.
 
-Without the data plane nothing is probed for real: what a member answers is set through the admin API
-(`probes`), per ipConfiguration. Reasons are those of Azure's page "Manage health status".
+With a data plane the reasons are those of the probes. Without, nothing is probed for real: what a member
+answers is set through the admin API (`probes`), per ipConfiguration. Reasons are those of Azure's page
+"Manage health status".
 """
 
 from __future__ import annotations
@@ -73,8 +74,11 @@ def rule_health(cloud: Cloud, balancer: Resource, rule: JsonObject) -> JsonObjec
             "LoadBalancingRuleHasNoProbe",  # assumed
             f"Load balancing rule {balancer.id.child('loadBalancingRules', str(rule['name']))} has no probe.",
         )
+    probe_key = key_of(balancer.id.child("probes", str(probe["name"])))
     members = list(_members(cloud, balancer, rule))
-    reasons = {item: _reason(cloud, obj(probe["properties"]), item, admin) for item, admin in members}
+    reasons = {
+        item: _reason(cloud, (probe_key, obj(probe["properties"])), item, admin) for item, admin in members
+    }
     running = [reason for reason in reasons.values() if reason]
     all_down = bool(running) and not any(reason.startswith("Up") for reason in running)
     if all_down and obj(probe["properties"]).get("noHealthyBackendsBehavior") == "AllProbedUp":
@@ -105,14 +109,17 @@ def _members(cloud: Cloud, balancer: Resource, rule: JsonObject) -> list[tuple[s
     return list(found.items())
 
 
-def _reason(cloud: Cloud, probe: JsonObject, member: str, admin: str) -> str:
+def _reason(cloud: Cloud, probe: tuple[str, JsonObject], member: str, admin: str) -> str:
     """Return the reason code of one member; empty when its machine does not run."""
     if not _runs(cloud, member):
         return ""
     if admin in ("Up", "Down"):
         return f"{admin}_Admin"
+    probe_key, properties = probe
+    if cloud.probe_reason is not None:
+        return cloud.probe_reason(probe_key, key_of(member)) or "Down_Probe_ApproachingHealthyThreshold"
     answer = str(obj(cloud.store.fact(PROBE_FACT, key_of(member))).get("answer", "refused")).lower()
-    kind = "tcp" if str(probe.get("protocol")).lower() == "tcp" else "http"
+    kind = "tcp" if str(properties.get("protocol")).lower() == "tcp" else "http"
     if answer in _REASONS:
         return _REASONS[answer][kind]
     return "Up_Probe_Success" if answer == "200" or kind == "tcp" else "Down_Probe_HttpStatusCodeError"

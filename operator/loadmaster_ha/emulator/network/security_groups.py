@@ -150,6 +150,11 @@ class SecurityGroups(ResourceType):
             )
 
 
+def default_rules() -> list[JsonObject]:
+    """Return the properties of Azure's default rules, which follow a group's own."""
+    return [_default(rule) for rule in _DEFAULTS]
+
+
 def _default(rule: tuple[str, str, str, str, str, int, str]) -> JsonObject:
     _, description, source, destination, access, priority, direction = rule
     return {

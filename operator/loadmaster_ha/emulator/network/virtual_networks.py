@@ -58,6 +58,16 @@ _SUBNET_REFERENCES = ("networkSecurityGroup", "natGateway", "routeTable")
 _PROPERTY_ORDER = ("addressPrefix", "addressPrefixes", *_SUBNET_REFERENCES, "ipConfigurations", "delegations")
 
 
+_UNUSABLE = {
+    "224.0.0.0/4": "multicast",
+    "255.255.255.255/32": "broadcast",
+    "127.0.0.0/8": "loopback",
+    "169.254.0.0/16": "link-local",
+    "168.63.129.16/32": "Azure's own address",
+}
+"""Ranges that cannot be in a virtual network (Azure's "Virtual Network FAQ")."""
+
+
 class VirtualNetworks(ResourceType):
     """Microsoft.Network/virtualNetworks."""
 
@@ -72,6 +82,7 @@ class VirtualNetworks(ResourceType):
         document = start_document(draft)
         properties = document["properties"]
         space = [_range(item) for item in obj(properties.get("addressSpace")).get("addressPrefixes") or []]
+        _check_usable(space, loopback=draft.cloud.settings.allow_loopback_networks)
         if not space:
             raise bad_request(
                 "InvalidRequestFormat", "Cannot parse the request: addressSpace.addressPrefixes is required."
@@ -132,6 +143,21 @@ def _range(text: object) -> Network:
             f"The address prefix {text} is not formatted correctly. It should follow CIDR notation, for "
             "example 10.0.0.0/24.",
         ) from None
+
+
+def _check_usable(space: list[Network], *, loopback: bool) -> None:
+    """Refuse ranges that Azure keeps out of virtual networks; loopback is one of them unless asked for."""
+    for network in space:
+        for text, what in _UNUSABLE.items():
+            if what == "loopback" and loopback:
+                continue
+            reserved = ipaddress.ip_network(text)
+            if isinstance(network, ipaddress.IPv4Network) and network.overlaps(reserved):
+                raise bad_request(
+                    "AddressPrefixNotAllowed",  # assumed; the ranges are documented
+                    f"The address prefix {network} is not allowed in a virtual network: it overlaps with "
+                    f"{reserved} ({what}).",
+                )
 
 
 def _check_ranges(network: ArmId, subnets: list[JsonObject], space: list[Network]) -> None:

@@ -1,0 +1,108 @@
+"""What is listened on for each TCP rule, and what becomes of a connection that comes in.
+
+A frontend's address and port are listened on as long as a rule names them. What the rule delivers to may
+change at any time: the next connection goes by the new state, the others stay.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from typing import TYPE_CHECKING, Any, Final
+
+from loadmaster_ha.emulator.dataplane.admission import EVERYBODY, Door, unanswered
+from loadmaster_ha.emulator.dataplane.reactor import READ
+from loadmaster_ha.emulator.dataplane.security_groups import admits
+from loadmaster_ha.emulator.dataplane.selection import choose
+from loadmaster_ha.emulator.dataplane.sockets import listen, number_of
+
+if TYPE_CHECKING:
+    from loadmaster_ha.emulator.dataplane.configuration import Member, Rule
+    from loadmaster_ha.emulator.dataplane.flows import FlowTable
+    from loadmaster_ha.emulator.dataplane.reactor import Reactor
+    from loadmaster_ha.emulator.dataplane.sockets import Endpoint, Origin
+
+_ACCEPTED_AT_ONCE: Final = 16
+_LOG = logging.getLogger(__name__)
+
+
+def obstacle(rule: Rule, member: Member, client: Endpoint, port: int) -> str:
+    """Say why Azure would not deliver a flow to the member that it is mapped to; empty when it would."""
+    if not member.running:
+        return "machine stopped"
+    if member.address == client[0]:
+        return "maps back to its sender"
+    if not admits(member, rule, number_of(client[0]), client[1], port):
+        return "security group"
+    return ""
+
+
+class TcpListener:
+    """Listens for one rule."""
+
+    def __init__(
+        self, reactor: Reactor, flows: FlowTable, origin: Origin, rule: Rule, *, transparent: bool
+    ) -> None:
+        self.rule = rule
+        self.members: tuple[Member, ...] = ()
+        self._reactor = reactor
+        self._flows = flows
+        self._origin = origin
+        self._socket = listen(socket.SOCK_STREAM, (rule.address, rule.port), transparent=transparent)
+        self._door = Door(self._socket)
+        self._door.close_to(EVERYBODY)
+        reactor.register(self._socket.fileno(), 0 if self._door.is_full else READ, self._incoming)
+
+    def deliver_to(self, rule: Rule, members: tuple[Member, ...]) -> None:
+        """Take the rule's present form and its members that take new flows."""
+        self.rule, self.members = rule, members
+        was_full = self._door.is_full
+        self._door.close_to(unanswered(rule, members, rule.backend_port))
+        if self._door.is_full != was_full:
+            # Our own connection in a full queue must stay there.
+            self._reactor.modify(self._socket.fileno(), 0 if self._door.is_full else READ)
+
+    def close(self) -> None:
+        """Stop listening; flows go on."""
+        self._reactor.forget(self._socket.fileno())
+        self._door.let_go()
+        self._socket.close()
+
+    def view(self) -> dict[str, Any]:
+        """Return it for `/_emulator/flows`."""
+        return {"takesNewFlows": [member.id for member in self.members]}
+
+    def _incoming(self, events: int) -> None:
+        del events
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                accepted, client = self._socket.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:  # out of descriptors, or the client has gone already
+                _LOG.warning("cannot accept a connection for %s: %s", self.rule.id, error)
+                return
+            if self._door.is_own(client):
+                accepted.close()
+                continue
+            accepted.setblocking(False)
+            self._begin(accepted, client)
+
+    def _begin(self, accepted: socket.socket, client: Endpoint) -> None:
+        rule = self.rule
+        if not self.members:
+            self._flows.hold(rule, accepted, "no member takes new flows")
+            return
+        frontend = (rule.address, rule.port)
+        member = choose(self.members, rule.distribution, rule.protocol, client, frontend)
+        why = obstacle(rule, member, client, rule.backend_port)
+        if why:
+            self._flows.hold(rule, accepted, why)
+            return
+        try:
+            connecting = self._origin.connect(client, (member.address, rule.backend_port))
+        except OSError as error:
+            _LOG.warning("cannot reach %s from %s: %s", member.address, client[0], error)
+            self._flows.hold(rule, accepted, "unreachable")
+            return
+        self._flows.start(rule, (client, accepted), (member.id, connecting))
