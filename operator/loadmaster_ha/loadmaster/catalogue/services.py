@@ -55,10 +55,14 @@ SERVICE: Final = Record(
         Field("SSLAcceleration", Kind.FLAG),
         Field("CertFile", Kind.WORDS),
         Field("CipherSet"),
+        Field("InterceptMode", Kind.NUMBER),
+        Field("Intercept", Kind.FLAG),
+        Field("AlertThreshold", Kind.NUMBER),
         Field("DefaultGW"),
         Field("Transparent", Kind.FLAG),
         Field("SubnetOriginating", Kind.FLAG),
         Field("ServerInit", Kind.NUMBER),
+        Field("StartTLSMode", Kind.NUMBER),
         Field("Idletime", Kind.NUMBER),
         Field("Cache", Kind.FLAG),
         Field("Compress", Kind.FLAG),
@@ -68,6 +72,9 @@ SERVICE: Final = Record(
         Field("ForceL7", Kind.FLAG),
         Field("MultiConnect", Kind.FLAG),
         Field("ClientCert", Kind.NUMBER),
+        Field("SecurityHeaderOptions", Kind.NUMBER),
+        Field("SameSite", Kind.NUMBER),
+        Field("VerifyBearer", Kind.FLAG),
         Field("ErrorCode", Kind.DIGITS),
         Field("ErrorUrl"),
         Field("CheckUse1.1", Kind.FLAG),
@@ -90,10 +97,15 @@ SERVICE: Final = Record(
         Field("ExtraPorts"),
         Field("StandbyAddr"),
         Field("StandbyPort", Kind.DIGITS),
+        Field("HTTPReschedule", Kind.FLAG),
         Field("NRules", Kind.NUMBER),
         Field("NRequestRules", Kind.NUMBER),
         Field("NResponseRules", Kind.NUMBER),
+        Field("NMatchBodyRules", Kind.NUMBER),
+        Field("NPreProcessRules", Kind.NUMBER),
         Field("EspEnabled", Kind.FLAG),
+        Field("InputAuthMode", Kind.NUMBER),
+        Field("OutputAuthMode", Kind.NUMBER),
         Field("MasterVS", Kind.NUMBER),
         Field("MasterVSID", Kind.NUMBER),
         Field("IsTransparent", Kind.NUMBER),
@@ -101,10 +113,17 @@ SERVICE: Final = Record(
         Field("QoS", Kind.NUMBER),
         Field("TlsType", Kind.DIGITS),
         Field("NeedHostName", Kind.FLAG),
+        Field("OCSPVerify", Kind.FLAG),
         Field("AllowHTTP2", Kind.FLAG),
+        Field("PassCipher", Kind.FLAG),
+        Field("PassSni", Kind.FLAG),
         Field("ChkInterval", Kind.NUMBER),
         Field("ChkTimeout", Kind.NUMBER),
         Field("ChkRetryCount", Kind.NUMBER),
+        Field("Bandwidth", Kind.NUMBER),
+        Field("ConnsPerSecLimit", Kind.NUMBER),
+        Field("RequestsPerSecLimit", Kind.NUMBER),
+        Field("MaxConnsLimit", Kind.NUMBER),
         Field("RefreshPersist", Kind.FLAG),
         Field("EnhancedHealthChecks", Kind.FLAG),
         Field("RsMinimum", Kind.NUMBER),
@@ -127,8 +146,8 @@ _WHICH_REQUIRED: Final = (
 _SETTINGS: Final = (
     Parameter(
         "NickName",
-        documentation="A name for people.",
-        pattern=r"[A-Za-z0-9][A-Za-z0-9 .@_-]*",
+        documentation="A name for people: letters, digits, and . @ - _ but not in the first place.",
+        pattern=r"[A-Za-z0-9][A-Za-z0-9.@_-]*",
         longest=127,
     ),
     Parameter("Enable", Kind.FLAG, "Whether it is served."),
@@ -197,7 +216,7 @@ _SETTINGS: Final = (
     Parameter("SSLAcceleration", Kind.FLAG, "Terminate TLS."),
     Parameter("SSLReencrypt", Kind.FLAG, "TLS towards the real servers after termination."),
     Parameter("SSLReverse", Kind.FLAG, "TLS towards the real servers of a plain service."),
-    Parameter("SSLRewrite", Kind.NUMBER, "Rewriting of redirects.", minimum=0, maximum=2),
+    Parameter("SSLRewrite", documentation="Rewriting of redirects; not possible here.", longest=16),
     Parameter("CertFile", Kind.WORDS, "Names of certificates, the default one first.", longest=4096),
     Parameter("CipherSet", documentation="Name of a cipher set.", longest=64),
     Parameter(
@@ -213,7 +232,7 @@ _SETTINGS: Final = (
     Parameter("ExtraPorts", documentation="Further ports: `8080,8443` or `8000-8003`.", longest=1024),
     Parameter("DefaultGW", Kind.ADDRESS, "Alternate gateway; not possible in Azure (guide, 1.1)."),
     Parameter("StandbyAddr", Kind.ADDRESS, "The sorry server."),
-    Parameter("StandbyPort", Kind.NUMBER, "Its port.", minimum=1, maximum=65_535),
+    Parameter("StandbyPort", Kind.NUMBER, "Its port.", minimum=0, maximum=65_535),
     Parameter("ErrorCode", Kind.NUMBER, "Status when no real server is there.", minimum=0, maximum=599),
     Parameter("ErrorUrl", documentation="Redirect instead.", longest=1024),
     Parameter("AddVia", Kind.NUMBER, "Which forwarded headers are added.", minimum=0, maximum=7),
@@ -223,6 +242,62 @@ _SETTINGS: Final = (
     Parameter("UseforSnat", Kind.FLAG, "Use the service's address for SNAT."),
     Parameter("ServerInit", Kind.NUMBER, "Server initiating protocols.", minimum=0, maximum=9),
     Parameter("createsubvs", documentation="Create a SubVS; not possible here.", longest=16),
+)
+# What only an appliance has. It is named, because a parameter that is not would be passed over in silence.
+_NOT_HERE: Final = (
+    *(
+        Parameter(name, Kind.FLAG, f"{what}; not possible here.")
+        for name, what in (
+            ("Intercept", "Web application firewall"),
+            ("MultiConnect", "Connection multiplexing"),
+            ("VerifyBearer", "Edge Security Pack"),
+            ("EspEnabled", "Edge Security Pack"),
+            ("HTTPReschedule", "A new real server for each request"),
+            ("OCSPVerify", "Client certificates"),
+            ("PassCipher", "Headers about TLS"),
+            ("PassSni", "SNI towards the real servers"),
+            ("RefreshPersist", "Persistence that open connections renew"),
+        )
+    ),
+    *(
+        Parameter(name, Kind.NUMBER, f"{what}; not possible here.")
+        for name, what in (
+            ("InterceptMode", "Web application firewall"),
+            ("AlertThreshold", "Web application firewall"),
+            ("StartTLSMode", "STARTTLS"),
+            ("Verify", "Intrusion detection"),
+            ("SecurityHeaderOptions", "Security headers"),
+            ("SameSite", "Edge Security Pack"),
+            ("MatchLen", "Binary health checks"),
+            ("FollowVSID", "Port following"),
+            ("InputAuthMode", "Edge Security Pack"),
+            ("OutputAuthMode", "Edge Security Pack"),
+            ("Bandwidth", "Limits per client"),
+            ("ConnsPerSecLimit", "Limits per client"),
+            ("RequestsPerSecLimit", "Limits per client"),
+            ("MaxConnsLimit", "Limits per client"),
+        )
+    ),
+    *(
+        Parameter(name, documentation=f"{what}; not possible here.", longest=8099)
+        for name, what in (
+            ("AltAddress", "An alternate address"),
+            ("QueryTag", "Persistence by query"),
+            ("CheckHeaders", "Further headers of health checks"),
+            ("CheckPostData", "A body of health checks"),
+            ("ExtraHdrKey", "Further headers of requests"),
+            ("ExtraHdrValue", "Further headers of requests"),
+            ("CopyHdrFrom", "Further headers of requests"),
+            ("CopyHdrTo", "Further headers of requests"),
+            ("LocalBindAddrs", "Other source addresses"),
+            ("ReverseSNIHostname", "SNI towards the real servers"),
+            ("Ciphers", "A choice of ciphers"),
+            ("Tls13CipherSet", "A choice of ciphers"),
+            ("IntermediateCerts", "Client certificates"),
+            ("LdapEndpoint", "LDAP"),
+            ("template", "Templates"),
+        )
+    ),
 )
 _CHANGES: Final = (
     Parameter("VSAddress", Kind.ADDRESS, "New address."),
@@ -241,9 +316,9 @@ _SERVER: Final = (
 )
 _SERVER_SETTINGS: Final = (
     Parameter("weight", Kind.NUMBER, "Share of connections: 1000.", minimum=1, maximum=65_535),
-    Parameter("newport", Kind.NUMBER, "New port.", minimum=1, maximum=65_535),
     Parameter("forward", documentation="How packets get there.", choices=("nat", "route")),
     Parameter("enable", Kind.FLAG, "Whether it gets connections."),
+    Parameter("drain", Kind.FLAG, "Disable it, but let clients that are persistent to it finish. Ours."),
     Parameter("limit", Kind.NUMBER, "Most connections; 0 for any.", minimum=0, maximum=100_000),
     Parameter(
         "ratelimit",
@@ -257,6 +332,7 @@ _SERVER_SETTINGS: Final = (
     Parameter("non_local", Kind.FLAG, "It is on another network than the unit."),
     Parameter("addtoallsubvs", Kind.FLAG, "Add it to every SubVS."),
 )
+_NEW_PORT: Final = Parameter("newport", Kind.NUMBER, "New port.", minimum=1, maximum=65_535)
 _ONE_SERVER: Final = Data(Record((Rows("Rs", REAL_SERVER),)))
 
 _TOTALS: Final = Record(
@@ -340,7 +416,7 @@ COMMANDS: Final = (
         "addvs",
         "Create a virtual service on the unit's own address (guide, 1.1).",
         Access.SYNCHRONISED,
-        (*_WHICH_REQUIRED, *_SETTINGS),
+        (*_WHICH_REQUIRED, *_SETTINGS, *_NOT_HERE),
         reply=Data(SERVICE),
         permissions=_ADD,
     ),
@@ -348,7 +424,7 @@ COMMANDS: Final = (
         "modvs",
         "Change a virtual service; what is not sent stays.",
         Access.SYNCHRONISED,
-        (*_WHICH_REQUIRED, *_CHANGES, *_SETTINGS),
+        (*_WHICH_REQUIRED, *_CHANGES, *_SETTINGS, *_NOT_HERE),
         reply=Data(SERVICE),
         permissions=_SERVICES,
     ),
@@ -372,7 +448,7 @@ COMMANDS: Final = (
         "modrs",
         "Change a real server; what is not sent stays.",
         Access.SYNCHRONISED,
-        (*_WHICH_REQUIRED, *_SERVER, *_SERVER_SETTINGS),
+        (*_WHICH_REQUIRED, *_SERVER, _NEW_PORT, *_SERVER_SETTINGS),
         permissions=_SERVERS,
     ),
     Command(
