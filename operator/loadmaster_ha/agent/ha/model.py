@@ -1,7 +1,8 @@
 """The words of the HA engine: its configuration, what happens to it (events), what it wants done (effects).
 
-All times are seconds of the caller's monotonic clock, and durations are seconds; wall clocks do not occur: those
-of the two nodes may differ by hours. The engine is `engine.py`; the process that feeds it is `agent.process`.
+All times are seconds of the caller's monotonic clock, and durations are seconds; wall clocks do not occur:
+those of the two nodes may differ by hours. The engine is `engine.py`; the process that feeds it is
+`agent.process`.
 """
 
 from dataclasses import dataclass, field
@@ -35,6 +36,30 @@ class Configuration:
     """The fail-back delay doubles with every change of state in the last ten minutes, up to this."""
     drain_time: float = 15.0
     """How long a stopping unit goes on answering 503 so that the balancer sees it."""
+    lease: float = 1.5
+    """How long the health responder repeats the last answer without hearing from the node process; a step
+    that comes later than that has been answered 503 meanwhile, and the partner may be serving."""
+
+
+class HandoverKind(StrEnum):
+    """Why one unit hands over to the other while both are well."""
+
+    PLANNED = "Planned"
+    """A person or the operator asked for it; only this kind holds off Prefer Master afterwards."""
+    FAILBACK = "Failback"
+    """Prefer Master: the master is well again."""
+    DRAIN = "Drain"
+    STOP = "Stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of the last switch-over that a unit had to carry out, for the partner that asked for it."""
+
+    id: str
+    done: bool
+    reason: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +77,30 @@ class Report:
     active_for: float
     """How long it has been active, in seconds; 0 when it is not."""
     healthy_for: float
+    """How long it could have served and has been probed without a gap, in seconds."""
     handover: str = ""
     """Id of the planned switch-over under way, told by the unit that is to yield."""
     handover_ready: str = ""
     """Id of the switch-over for which the taking-over unit has counted enough probes."""
     detail: str = ""
     """Why it is in this state, in words."""
+    handover_kind: HandoverKind = HandoverKind.PLANNED
+    handover_hold: float | None = None
+    """How long the one that takes over is to hold off Prefer Master; None: until undone."""
+    probe_age: float | None = None
+    """Seconds since the balancer's last probe; None: never probed since the start."""
+    confirmed: bool = False
+    """While both are active: it has counted enough probes since, so that the other one may yield."""
+    insists: bool = False
+    """While both are active: the slave, who judges, says that it stays and the master yields."""
+    held: str = ""
+    """Id of the switch-over that holds off Prefer Master at this unit."""
+    undo: str = ""
+    """Id of the hold at the partner that a person has undone at this unit."""
+    wants: str = ""
+    """Id of a switch-over to this unit that a person asked for here."""
+    wants_hold: float | None = None
+    outcome: Outcome | None = None
 
 
 class LinkEnd(StrEnum):
@@ -118,7 +161,7 @@ class LinkLost:
 
 @dataclass(frozen=True, slots=True)
 class PartnerPage:
-    """The partner's health port was asked. `says` is the text of a 200 (`Master is active`)."""
+    """The partner's health port was asked. `says` is the text of the answer, also of a 503."""
 
     page: Page
     says: str = ""
@@ -126,7 +169,7 @@ class PartnerPage:
 
 @dataclass(frozen=True, slots=True)
 class WitnessAnswered:
-    """The frontend's health port was asked. `says` is the text of a 200; who it names is alive."""
+    """The frontend's health port was asked. `says` is the text of the answer; who a 200 names is alive."""
 
     page: Page
     says: str = ""
@@ -227,9 +270,13 @@ class Tell:
 
 @dataclass(frozen=True, slots=True)
 class AskPartnerPage:
-    """Ask the partner's health port; answer with `PartnerPage` within `timeout` seconds."""
+    """Ask the partner's health port; answer with `PartnerPage` within `timeout` seconds.
+
+    One question at a time. `port` is the port that the partner says it uses, else the unit's own.
+    """
 
     timeout: float
+    port: int = HEALTH_CHECK_PORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,5 +341,13 @@ class View:
     hold_until: float | None = None
     held: bool = False
     draining: bool = False
+    drain_until: float | None = None
+    stopping: bool = False
+    eligible: bool = False
+    """Whether the next probe of the balancer gets a 200."""
+    partner_is: str = ""
+    """What is known of the partner, in one CamelCase word (`PartnerIs`)."""
+    probed: float | None = None
+    """When the balancer probed last (monotonic seconds)."""
     notices: tuple[Notice, ...] = field(default_factory=tuple)
     """Those that have begun and not ended: same mode, check port differs, only the link is cut ..."""

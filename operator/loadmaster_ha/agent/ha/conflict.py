@@ -1,0 +1,72 @@
+"""Both units are active outside a switch-over: after a partition has healed, or when one was cut off.
+
+The slave judges who stays, so that the two never judge differently: by the balancer's reach, then the
+preference, then who has been active for longer (durations, never wall clocks; the master if they are equally
+old). Nobody yields before the one that stays has counted, since both know of each other, as many probes
+answered with 200 as the threshold says: the balancer may have held it down.
+"""
+
+from dataclasses import replace
+
+from loadmaster_ha.agent.ha import timing
+from loadmaster_ha.agent.ha.partner import PartnerIs
+from loadmaster_ha.agent.ha.state import Conflict
+from loadmaster_ha.agent.ha.witness import Testimony, testimony
+from loadmaster_ha.agent.ha.work import Work
+from loadmaster_ha.domain.ha import PreferredHost, Role
+
+
+def update(work: Work) -> None:
+    """Notice that both are active, or no longer; as the slave, judge."""
+    both = work.active and work.partner_active and not work.same_mode
+    if not both or work.handover is not None or work.taking is not None:
+        work.conflict = None
+        return
+    if work.conflict is None:
+        work.conflict = Conflict(work.now)
+        work.probes = replace(work.probes, confirmed=0)
+    if work.role is Role.SLAVE:
+        stays = _who_stays(work, work.conflict)
+        if stays is not work.conflict.stays:
+            work.conflict = replace(work.conflict, stays=stays)
+
+
+def _who_stays(work: Work, conflict: Conflict) -> Role:
+    if work.cut_off != work.partner_cut_off and work.report is not None:
+        return Role.MASTER if work.cut_off else Role.SLAVE
+    if work.report is None:
+        return Role.MASTER  # the link is down: nothing is known but that the master answers 200
+    if work.preferred is PreferredHost.MASTER:
+        return Role.SLAVE if work.hold is not None else Role.MASTER
+    if conflict.stays is not None:
+        return conflict.stays
+    return Role.SLAVE if work.active_for - work.partner_active_for > timing.TIE else Role.MASTER
+
+
+def is_lost(work: Work) -> bool:
+    """Whether this unit is to yield, and may."""
+    conflict = work.conflict
+    if conflict is None or not work.active:
+        return False
+    report = work.report
+    overdue = work.now - conflict.since > timing.handover_limit(work.configuration)
+    if report is not None:
+        judged = report.insists if work.is_master else conflict.stays is Role.MASTER
+        return judged and (report.confirmed or overdue)
+    return work.role is Role.SLAVE and work.partner_is is PartnerIs.ACTIVE_BY_PAGE and overdue
+
+
+def is_lost_by_witness(work: Work) -> bool:
+    """Whether the slave is active and the frontend proves that the master is too, unseen by the slave."""
+    return (
+        work.active
+        and work.role is Role.SLAVE
+        and work.report is None
+        and work.partner_is in (PartnerIs.SILENT, PartnerIs.ACTIVE_BY_PAGE)
+        and testimony(work) is Testimony.ALIVE
+    )
+
+
+def insists(work: Work) -> bool:
+    """Whether the slave, as the judge, tells the master to yield."""
+    return work.conflict is not None and work.conflict.stays is Role.SLAVE

@@ -1,0 +1,206 @@
+"""One step's working copy of the state: the modules of the engine read and change it, `engine.py` freezes it.
+
+It also answers the questions that several of them ask: is the partner's report current, is the unit able, who
+of the two is preferred. Facts only; decisions are in `decision.py`.
+"""
+
+from dataclasses import fields
+from typing import Final
+
+from loadmaster_ha.agent.ha import timing
+from loadmaster_ha.agent.ha.model import (
+    Answer,
+    Configuration,
+    Effect,
+    Notice,
+    Outcome,
+    Report,
+    Transition,
+)
+from loadmaster_ha.agent.ha.partner import PartnerIs, judge
+from loadmaster_ha.agent.ha.state import (
+    Conflict,
+    Drain,
+    EngineState,
+    Evidence,
+    Handover,
+    Hold,
+    Probes,
+    Request,
+    Stopping,
+    Taking,
+    Witness,
+)
+from loadmaster_ha.domain.ha import Mode, PreferredHost, Role, UnitState
+
+_FIELDS: Final = tuple(item.name for item in fields(EngineState))
+
+
+class Work:
+    """The state while a step changes it, and the effects so far."""
+
+    __slots__ = (*_FIELDS, "_partner_is", "effects", "now", "paused", "role")
+
+    boot_id: str
+    started: float
+    stepped: float
+    configuration: Configuration
+    configured: bool
+    state: UnitState
+    serving: bool
+    reason: str
+    message: str
+    active_since: float | None
+    served_until: float
+    healthy: bool | None
+    health_detail: str
+    healthy_since: float
+    evidence: Evidence
+    witness: Witness
+    probes: Probes
+    handover: Handover | None
+    taking: Taking | None
+    request: Request | None
+    outcome: Outcome | None
+    hold: Hold | None
+    undo: str
+    conflict: Conflict | None
+    idle_since: float | None
+    drain: Drain | None
+    stop: Stopping | None
+    activations: tuple[float, ...]
+    failback_not_before: float
+    failbacks: int
+    answer: Answer | None
+    told: tuple[object, ...]
+    told_at: float
+    notices: tuple[Notice, ...]
+
+    def __init__(self, state: EngineState, now: float) -> None:
+        for name in _FIELDS:
+            setattr(self, name, getattr(state, name))
+        self.now: float = now
+        self.effects: list[Effect] = []
+        self.paused: bool = False
+        self.role: Role | None = self.configuration.mode.role
+        self._partner_is: PartnerIs | None = None
+
+    def frozen(self) -> EngineState:
+        """The state after the step."""
+        self.stepped = self.now
+        return EngineState(*[getattr(self, name) for name in _FIELDS])
+
+    def emit(self, effect: Effect) -> None:
+        """Ask for this to be done."""
+        self.effects.append(effect)
+
+    # The partner
+
+    @property
+    def partner_is(self) -> PartnerIs:
+        """What is known of the partner now."""
+        if self._partner_is is None:
+            self._partner_is = judge(self.evidence, self.configuration, self.now)
+        return self._partner_is
+
+    def learn(self, evidence: Evidence) -> None:
+        """Something was heard of the partner."""
+        self.evidence = evidence
+        self._partner_is = None
+
+    @property
+    def report(self) -> Report | None:
+        """The partner's report while it is current."""
+        return self.evidence.report if self.partner_is.by_report else None
+
+    @property
+    def address(self) -> str:
+        """The partner's address, for messages."""
+        return self.configuration.partner or "(no partner is set)"
+
+    @property
+    def same_mode(self) -> bool:
+        """Both units were given the same mode (guide, 7)."""
+        report = self.report
+        return report is not None and report.mode is self.configuration.mode
+
+    @property
+    def partner_active(self) -> bool:
+        """Whether the partner serves, by its report or by its page."""
+        return self.partner_is in (PartnerIs.ACTIVE, PartnerIs.ACTIVE_BY_PAGE)
+
+    @property
+    def preferred(self) -> PreferredHost:
+        """The preference in force: the master's, if the two were told different ones."""
+        report = self.report
+        if self.role is Role.SLAVE and report is not None and report.mode is Mode.MASTER:
+            return report.preferred_host
+        return self.configuration.preferred_host
+
+    # This unit
+
+    @property
+    def active(self) -> bool:
+        """Whether this unit is active."""
+        return self.state is UnitState.ACTIVE
+
+    @property
+    def is_master(self) -> bool:
+        """Whether this unit is the master."""
+        return self.role is Role.MASTER
+
+    @property
+    def able(self) -> bool:
+        """Whether it could serve: data plane well, not draining, not stopping."""
+        return self.healthy is True and self.drain is None and self.stop is None
+
+    @property
+    def active_for(self) -> float:
+        """How long it has been active."""
+        return 0.0 if self.active_since is None else self.now - self.active_since
+
+    @property
+    def probe_age(self) -> float | None:
+        """How long ago the balancer probed it last."""
+        return None if self.probes.last is None else self.now - self.probes.last
+
+    @property
+    def probed_lately(self) -> bool:
+        """Whether the balancer probes it at the moment."""
+        age = self.probe_age
+        return age is not None and age <= 1.5 * self.configuration.probe_interval
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether T probes of the balancer are missing."""
+        age = self.probe_age
+        return age is None or age > timing.cut_off_after(self.configuration)
+
+    @property
+    def partner_cut_off(self) -> bool:
+        """Whether the partner says that T probes of the balancer are missing there."""
+        report = self.report
+        if report is None:
+            return False
+        age = report.probe_age
+        return age is None or age + self.now - self.evidence.report_at > timing.cut_off_after(
+            self.configuration
+        )
+
+    @property
+    def partner_active_for(self) -> float:
+        """How long the partner has been active."""
+        report = self.report
+        if report is None or report.state is not UnitState.ACTIVE:
+            return 0.0
+        return report.active_for + self.now - self.evidence.report_at
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the balancer has seen enough answers of 200 since the mark."""
+        return self.probes.confirmed >= self.configuration.probe_threshold
+
+    def transit(self, new: UnitState, reason: str, message: str) -> None:
+        """Change the state and say why."""
+        self.emit(Transition(self.state, new, reason, message))
+        self.state, self.reason, self.message = new, reason, message
