@@ -1,4 +1,4 @@
-"""Scripted members behind an emulated balancer: a health responder and a TCP service on one loopback address."""
+"""Scripted members behind an emulated balancer: a health responder and a service on a loopback address."""
 
 from __future__ import annotations
 

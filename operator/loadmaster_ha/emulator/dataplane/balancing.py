@@ -10,7 +10,8 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from loadmaster_ha.emulator.dataplane.configuration import Configuration, Options
-from loadmaster_ha.emulator.dataplane.flows import FlowTable
+from loadmaster_ha.emulator.dataplane.datagrams import UdpListener
+from loadmaster_ha.emulator.dataplane.flows import SHOWN_FLOWS, FlowTable
 from loadmaster_ha.emulator.dataplane.listeners import TcpListener
 from loadmaster_ha.emulator.dataplane.prober import Prober
 from loadmaster_ha.emulator.dataplane.selection import candidates
@@ -43,7 +44,7 @@ class Balancing:
         self._origin = Origin(transparent=options.transparent)
         self._prober = Prober(reactor, self._origin, options, self._refresh, answered)
         self._flows = FlowTable(reactor, options.idle_timeout)
-        self._listeners: dict[tuple[str, str, int], TcpListener] = {}
+        self._listeners: dict[tuple[str, str, int], TcpListener | UdpListener] = {}
         self._problems: dict[str, str] = {}
         reactor.call_later(_RETRY_SECONDS, self._retry)
 
@@ -71,7 +72,14 @@ class Balancing:
     def view_flows(self) -> dict[str, Any]:
         """Return what each rule serves, what it has done, and the newest open flows."""
         rules = [self._view_rule(rule) for rule in self._configuration.rules.values()]
-        return {"rules": rules, "open": len(self._flows.open), "flows": self._flows.view()}
+        datagrams = [
+            flow for item in self._listeners.values() if isinstance(item, UdpListener) for flow in item.view()
+        ]
+        return {
+            "rules": rules,
+            "open": len(self._flows.open) + len(datagrams),
+            "flows": self._flows.view() + datagrams[:SHOWN_FLOWS],
+        }
 
     def close(self) -> None:
         """End everything."""
@@ -108,7 +116,8 @@ class Balancing:
 
     def _open(self, rule: Rule) -> None:
         try:
-            self._listeners[_place(rule)] = TcpListener(
+            kind = UdpListener if rule.protocol == "udp" else TcpListener
+            self._listeners[_place(rule)] = kind(
                 self._reactor, self._flows, self._origin, rule, transparent=self._options.transparent
             )
         except OSError as error:

@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
-from loadmaster_ha.emulator.dataplane.reactor import FAILED, PEER_ENDED, READ, WRITE
+from loadmaster_ha.emulator.dataplane.reactor import ERROR, FAILED, PEER_ENDED, READ, WRITE
 from loadmaster_ha.emulator.dataplane.sockets import reset
 
 if TYPE_CHECKING:
@@ -29,7 +29,9 @@ _CHUNK: Final = 256 * 1024
 _BUFFER: Final = bytearray(_CHUNK)
 _VIEW: Final = memoryview(_BUFFER)
 _SWEEP_SECONDS: Final = 0.5
+_HELD_SECONDS: Final = 300.0
 _MAXIMUM_HELD: Final = 4096
+_PARKED: Final = -1
 SHOWN_FLOWS: Final = 1000
 _READ_OR_END: Final = READ | FAILED
 
@@ -56,9 +58,14 @@ class End:
     def watch(self) -> None:
         """Tell the reactor what this end waits for."""
         wanted = (0 if self.ended or self.peer.pending else READ) | (WRITE if self.pending else 0)
-        if wanted != self.watched:
-            self.watched = wanted
-            self.flow.table.reactor.modify(self.descriptor, wanted)
+        if wanted == self.watched:
+            return
+        reactor = self.flow.table.reactor
+        if self.watched == _PARKED:
+            reactor.register(self.descriptor, wanted, self.ready)
+        else:
+            reactor.modify(self.descriptor, wanted)
+        self.watched = wanted
 
     def ready(self, events: int) -> None:
         """Move what can be moved."""
@@ -69,8 +76,13 @@ class End:
         if events & _READ_OR_END and not flow.over:
             if self.watched & READ:
                 self.read()
-            elif events & FAILED:
+            elif events & ERROR:
                 flow.abort("reset")
+            elif self.watched != _PARKED:
+                # Both directions have ended, but what came last cannot be read yet. That is reported over
+                # and over, whatever is asked for, so nothing is asked until it can be.
+                flow.table.reactor.forget(self.descriptor)
+                self.watched = _PARKED
 
     def read(self) -> None:
         """Read once, and pass it on at once as far as the other end takes it."""
@@ -311,7 +323,7 @@ class FlowTable:
             self.dropped[rule.id, why] += 1
         if len(self.held) >= _MAXIMUM_HELD:
             self.held.pop(next(iter(self.held))).end()
-        self.held[connection.fileno()] = Held(self, connection, self.reactor.now + self.idle_of(rule))
+        self.held[connection.fileno()] = Held(self, connection, self.reactor.now + _HELD_SECONDS)
 
     def idle_of(self, rule: Rule) -> float:
         """Return the idle timeout in force for a rule, in seconds."""

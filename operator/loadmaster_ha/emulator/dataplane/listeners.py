@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import socket
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from loadmaster_ha.emulator.dataplane.admission import EVERYBODY, Door, unanswered
 from loadmaster_ha.emulator.dataplane.reactor import READ
@@ -67,10 +67,6 @@ class TcpListener:
         self._reactor.forget(self._socket.fileno())
         self._door.let_go()
         self._socket.close()
-
-    def view(self) -> dict[str, Any]:
-        """Return it for `/_emulator/flows`."""
-        return {"takesNewFlows": [member.id for member in self.members]}
 
     def _incoming(self, events: int) -> None:
         del events

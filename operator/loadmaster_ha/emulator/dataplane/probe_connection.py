@@ -7,6 +7,7 @@ away for a moment so that the member is not reset while it still writes.
 from __future__ import annotations
 
 import errno
+import os
 import re
 import socket
 import ssl
@@ -75,7 +76,7 @@ class ProbeConnection:
             return
         code = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
-            self._failed(OSError(code, errno.errorcode.get(code, str(code))))
+            self._failed(OSError(code, os.strerror(code)))
             return
         if self._probe.protocol == "tcp":
             self._tell(Answer.GOOD, "connected")

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 READ: Final = select.EPOLLIN
 WRITE: Final = select.EPOLLOUT
-FAILED: Final = select.EPOLLERR | select.EPOLLHUP
+ERROR: Final = select.EPOLLERR
+FAILED: Final = ERROR | select.EPOLLHUP
 PEER_ENDED: Final = select.EPOLLRDHUP
 
 _BATCH: Final = 32

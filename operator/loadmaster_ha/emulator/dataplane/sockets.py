@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import ipaddress
+import os
 import socket
 import struct
 from typing import Final, TypeAlias
@@ -140,7 +141,7 @@ def begin(made: socket.socket, target: Endpoint) -> None:
     """
     code = made.connect_ex(target)
     if code not in (0, errno.EINPROGRESS):
-        raise OSError(code, errno.errorcode.get(code, str(code)))
+        raise OSError(code, os.strerror(code))
 
 
 def reset(connection: socket.socket) -> None:
