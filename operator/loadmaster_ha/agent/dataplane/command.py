@@ -1,0 +1,94 @@
+"""Where HAProxy's files are and the command line that it is started with.
+
+The supervisor (`agent.process`) starts it, tests have a starter of their own: so nothing but the standard
+library here. All files are in one folder, whose mode is 0700; only the sockets may be elsewhere, as their
+paths must be short (108 bytes, unix(7)).
+
+HAProxy runs as master and worker (`-W`): a reload re-executes the master in place, with the same process id,
+and the new worker takes over the listening sockets of the old one. The master's socket (`-S`) is how the
+agent speaks with both.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+LONGEST_SOCKET_PATH: Final = 90
+"""Bytes: of unix(7)'s 108 HAProxy takes some for the temporary name that it binds to first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Paths:
+    """HAProxy's files."""
+
+    directory: Path
+    """Absolute. Belongs to this unit's data plane alone."""
+    sockets: Path | None = None
+    """Where the sockets are; None: in `directory`."""
+    master_socket: Path | None = None
+    """Where the master listens; None: beside the other sockets."""
+
+    @property
+    def configuration(self) -> Path:
+        """What HAProxy reads at its start and at each reload; always a configuration that it accepts."""
+        return self.directory / "haproxy.cfg"
+
+    @property
+    def master(self) -> Path:
+        """The master's socket."""
+        return self.master_socket or self._socket("master.sock")
+
+    @property
+    def worker(self) -> Path:
+        """The worker's own socket: for people and their tools, the agent goes through the master's."""
+        return self._socket("worker.sock")
+
+    @property
+    def health(self) -> Path:
+        """Where HAProxy takes the agent's health request."""
+        return self._socket("health.sock")
+
+    @property
+    def answer(self) -> Path:
+        """Where HAProxy answers it, after a frontend and a backend have passed it on."""
+        return self._socket("answer.sock")
+
+    @property
+    def peers(self) -> Path:
+        """Where an old worker teaches its successor who belongs to which server."""
+        return self._socket("peers.sock")
+
+    @property
+    def server_state(self) -> Path:
+        """What the servers' health was at the last reload, for the new worker."""
+        return self.directory / "servers.state"
+
+    def _socket(self, name: str) -> Path:
+        return (self.sockets or self.directory) / name
+
+    def prepare(self) -> None:
+        """Make the folders, for this user alone.
+
+        Raises:
+            ValueError: a path is relative, or too long for a socket.
+            OSError: they cannot be made.
+        """
+        for path in (self.master, self.worker, self.health, self.answer, self.peers):
+            if not path.is_absolute():
+                raise ValueError(f"{path} is no absolute path: name HAProxy's folder from the root on")
+            if len(os.fsencode(path)) > LONGEST_SOCKET_PATH:
+                raise ValueError(
+                    f"{path} is longer than {LONGEST_SOCKET_PATH} bytes, the most for a socket's path: "
+                    "choose a shorter folder for HAProxy's sockets"
+                )
+        for folder in {self.directory, self.sockets or self.directory, self.master.parent}:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def command_line(paths: Paths, *, binary: str = "haproxy") -> list[str]:
+    """What starts HAProxy in the foreground, as master and worker.
+
+    SIGUSR1 lets it finish its connections, SIGTERM ends it at once (HAProxy's management guide, 4).
+    """
+    return [binary, "-W", "-S", f"{paths.master},mode,600", "-f", str(paths.configuration)]

@@ -1,0 +1,88 @@
+"""Files that HAProxy reads: whoever reads one at any moment finds the old or the new one, and whole."""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+
+class Folder:
+    """A folder of ours: remembers what is in its files, so that only what differs is written.
+
+    Everything in it is for this user alone: certificates come with their private keys.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._digests: dict[str, bytes] = {}
+
+    def read(self, name: str) -> str | None:
+        """The text of a file; None when there is none, or it cannot be read."""
+        try:
+            return (self.path / name).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return None
+
+    def put(self, files: Mapping[str, str]) -> tuple[str, ...]:
+        """Write these files, in this order, each by a rename; returns those whose contents were others.
+
+        Raises:
+            OSError: the disk is full, or something else is wrong with it; what was there is still there.
+        """
+        written = []
+        folders: set[Path] = set()
+        for name, text in files.items():
+            data = text.encode()
+            digest = hashlib.sha256(data).digest()
+            if self._digest(name) != digest:
+                _replace(self.path / name, data)
+                self._digests[name] = digest
+                folders.add((self.path / name).parent)
+                written.append(name)
+        for folder in folders:
+            _synchronise(folder)
+        return tuple(written)
+
+    def keep_only(self, folder: str, names: Mapping[str, str]) -> None:
+        """Delete the files of a sub-folder that are not among these."""
+        directory = self.path / folder
+        if directory.is_dir():
+            for entry in directory.iterdir():
+                name = f"{folder}/{entry.name}"
+                if name not in names:
+                    with contextlib.suppress(OSError):
+                        entry.unlink()
+                    self._digests.pop(name, None)
+
+    def _digest(self, name: str) -> bytes | None:
+        if name not in self._digests:
+            try:
+                self._digests[name] = hashlib.sha256((self.path / name).read_bytes()).digest()
+            except OSError:
+                return None
+        return self._digests[name]
+
+
+def _replace(path: Path, data: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+def _synchronise(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
