@@ -18,7 +18,7 @@ from loadmaster_ha.agent.link.tls import link_identity
 
 SECRET = "correct-horse-battery"
 PATIENCE_SECONDS = 30.0
-_networks = itertools.count(random.Random(os.getpid()).randrange(1, 200))
+_networks = itertools.count(random.Random(os.getpid()).randrange(1, 200))  # noqa: S311
 
 
 def loopback_pair() -> tuple[str, str]:

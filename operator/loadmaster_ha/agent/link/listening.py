@@ -88,6 +88,7 @@ class Listener:
                 self._changed.clear()
                 where = self._settings()
                 if where.partner is None:
+                    self.problem = ""
                     await self._changed.wait()
                 else:
                     await self._listen(where.address, where.port)
