@@ -132,8 +132,8 @@ def _checked(given: str) -> str:
     if len(name) - 1 > _LONGEST or not all(_LABEL.fullmatch(label) for label in labels):
         raise Refused(
             422,
-            f"fqdn: {given!r} is not a domain name of at most {_LONGEST} characters: letters, digits, - and _ "
-            "in parts that are separated by dots.",
+            f"fqdn: {given!r} is not a domain name of at most {_LONGEST} characters: letters, digits, - "
+            "and _ in parts that are separated by dots.",
         )
     return name
 
