@@ -54,11 +54,22 @@ LOCAL = frozenset(
         Kind.HA,
         Kind.AGENT,
         Kind.SECRET,
-    }
+    },
 )
 
 LOCAL_PARAMETERS = frozenset(
-    {"hostname", "nameserver", "searchlist", "domain", "dfltgw", "dfltgwv6", "admingw", "wuiport", "apiport"}
+    {
+        "hostname",
+        "nameserver",
+        "searchlist",
+        "domain",
+        "dfltgw",
+        "dfltgwv6",
+        "admingw",
+        "wuiport",
+        "apiport",
+        "enableapi",
+    },
 )
 """Names of `set` that are stored as LOCAL_PARAMETER; all others are PARAMETER."""
 
