@@ -22,7 +22,7 @@ class Mark(NamedTuple):
 
     mine: Version
     known: Version | None
-    """The latest version that this unit knew when it made it; None: there was nothing, or it is not known."""
+    """The latest version of the same that this unit knew when it made it; None: there was nothing."""
 
 
 Marks: TypeAlias = Mapping[str, Mark]
@@ -40,17 +40,23 @@ class Pending:
     def of(cls, store: "Store") -> Self:
         """What a store that was opened has to tell its last partner."""
         pending = cls()
-        identity = store.identity
-        pending.tracked = identity.shared
+        pending.refresh(store)
+        return pending
+
+    def refresh(self, store: "Store") -> None:
+        """Find what is pending from what the partner says it has seen."""
+        identity, marks_before = store.identity, self._marks
+        self.tracked, self._marks = identity.shared, {}
         if not identity.shared:
-            return pending
+            return
         everything = [((kind, key), e) for kind, es in store.snapshot.kinds.items() for key, e in es.items()]
         for address, entity in (*everything, *store.tombstones.items()):
             if not is_local(address[0]):
                 marks = _unknown(entity, identity.partner_seen, identity.partner)
+                known = marks_before.get(address, {})
+                marks.update({name: known[name] for name in marks.keys() & known.keys()})
                 if marks:
-                    pending._marks[address] = marks
-        return pending
+                    self._marks[address] = marks
 
     def __len__(self) -> int:
         return len(self._marks)
@@ -121,8 +127,9 @@ def _unknown(entity: Entity, seen: Seen, partner: str) -> dict[str, Mark]:
     def unknown(version: Version) -> bool:
         return version.node != partner and not seen.covers(version)
 
-    marks = {name: Mark(version, None) for name, version in entity.changed.items() if unknown(version)}
+    # After a start it is not known any more what was there before: then only what is later is concurrent.
+    marks = {name: Mark(version, version) for name, version in entity.changed.items() if unknown(version)}
     life = entity.gone or entity.born
     if unknown(life):
-        marks[LIFE] = Mark(life, None)
+        marks[LIFE] = Mark(life, life)
     return marks

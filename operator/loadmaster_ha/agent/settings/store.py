@@ -56,6 +56,7 @@ class Store:
         """Counter of the last change that this unit knows of, its own or its partner's."""
         identity = Identity.from_text(about["identity"]) if "identity" in about else Identity(new_node())
         self.identity = identity.opened(self.clock)
+        self._identity_written = False
         self.pending = Pending.of(self)
         self.write({}, self.identity)
 
@@ -152,14 +153,20 @@ class Store:
         kept = {address: self._worth_keeping(address, entity, identity) for address, entity in new.items()}
         rows = [Row(*address, None if entity is None else entity.body) for address, entity in kept.items()]
         about = {"clock": str(self.clock)}
-        if identity is not self.identity or self.snapshot.revision == 1:
+        if identity is not self.identity or not self._identity_written:
             about["identity"] = identity.to_text()
         self._backend.write(rows, about)
         self._written_clock = self.clock
-        self.identity = identity
+        self.identity, self._identity_written = identity, True
         self._take(kept)
         if not quiet:
             self._notify(new)
+
+    def partner_has(self, seen: Seen) -> None:
+        """The partner says what it has taken in. Noted on the disk with the next write."""
+        self.identity = replace(self.identity, partner_seen=seen)
+        self._identity_written = False
+        self.pending.partner_has(seen)
 
     def forget_tombstones(self) -> int:
         """Forget the deletions that everybody knows of; how many that were.
@@ -210,11 +217,6 @@ class Store:
         kinds = frozenset(Kind(kind) for kind, _ in new if kind in _KINDS)
         for watcher in list(self._watchers):
             watcher(kinds)
-
-
-def next_identity(store: Store, **changes: object) -> Identity:
-    """The store's identity with these parts replaced."""
-    return replace(store.identity, **changes)  # type: ignore[arg-type]
 
 
 def _after(change: Change, before: Entity | None, version: Version, *, seed: bool) -> Entity | None:

@@ -168,6 +168,15 @@ class Entity:
         parts = json.loads(body)
         if not isinstance(parts, dict):
             raise ValueError("an entity is an object")  # noqa: TRY004 - one error for all that is wrong
+        return cls.from_parts(parts)
+
+    @classmethod
+    def from_parts(cls, parts: Mapping[str, Any]) -> Self:
+        """From the object that the canonical JSON is of.
+
+        Raises:
+            ValueError: it is none.
+        """
         fields, changed, gone = parts.get("f"), parts.get("c", {}), parts.get("g")
         if not isinstance(fields, dict) or not isinstance(changed, dict):
             raise ValueError("an entity has an object of fields, and one of versions")  # noqa: TRY004
