@@ -1,4 +1,4 @@
-"""Run benchmarks by name, or all of them: `python -m bench [azure_economy] [latency] [steady] [--quick]`."""
+"""Run benchmarks by name, or all of them: `python -m bench [NAME...] [--quick]`; `--help` lists them."""
 
 import argparse
 import asyncio
@@ -7,9 +7,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "hack"))
 
-from bench import azure_economy, latency, steady
+from bench import azure_economy, forwarding, latency, steady
 
-NAMES = ("azure_economy", "latency", "steady")
+NAMES = ("azure_economy", "latency", "steady", "forwarding")
 
 
 def main() -> int:
@@ -32,6 +32,8 @@ async def _run(name: str, *, quick: bool) -> None:
             await azure_economy.run(with_az=not quick)
         case "latency":
             await latency.run(samples=3 if quick else latency.SAMPLES)
+        case "forwarding":
+            await (forwarding.run(seconds=2, rounds=2) if quick else forwarding.run())
         case _:
             await (steady.run(pairs=5, minutes=0.5, changes=20) if quick else steady.run())
 
