@@ -26,6 +26,9 @@ _NAME: Final = Parameter(
     pattern=r"[A-Za-z0-9][A-Za-z0-9._-]*",
 )
 _PASSWORD: Final = Parameter("password", Kind.SECRET, "Of the encrypted key.", longest=127)
+_FORM: Final = Parameter(
+    "outform", documentation="PEM, or the leaf as DER in base64.", choices=("PEM", "DER")
+)
 _PASSPHRASE: Final = Parameter(
     "password",
     Kind.SECRET,
@@ -38,6 +41,7 @@ CERTIFICATE: Final = Record(
         Field("name"),
         Field("type"),
         Field("modulus"),
+        Field("publickey"),
         Field("subject"),
         Field("expires"),
         Field("fingerprint"),
@@ -64,8 +68,8 @@ COMMANDS: Final = (
     Command("listcert", "All certificates.", reply=Data(Record((Rows("cert", CERTIFICATE),)))),
     Command(
         "readcert",
-        "A certificate in PEM, without its key.",
-        parameters=(_NAME,),
+        "A certificate with its chain, without its key.",
+        parameters=(_NAME, _FORM),
         reply=Data(Record((Field("certificate"),))),
     ),
     Command(
@@ -90,8 +94,8 @@ COMMANDS: Final = (
     ),
     Command(
         "readintermediate",
-        "An intermediate certificate in PEM.",
-        parameters=(_NAME,),
+        "An intermediate certificate.",
+        parameters=(_NAME, _FORM),
         reply=Data(Record((Field("certificate"),))),
     ),
     Command(

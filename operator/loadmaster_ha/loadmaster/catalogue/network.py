@@ -70,6 +70,16 @@ COMMANDS: Final = (
         ),
         permissions=_ALL,
     ),
+    *(
+        Command(
+            name,
+            "Refused: bonding is not possible in Azure (guide, 1.1).",
+            Access.LOCAL,
+            (_REQUIRED, Parameter("bond", Kind.NUMBER, "Number of the bond.", minimum=0)),
+            permissions=_ALL,
+        )
+        for name in ("createbond", "addbond", "delbond", "unbond")
+    ),
     Command("addadditional", "Add an additional address.", Access.LOCAL, _ADDITIONAL, permissions=_ALL),
     Command("deladditional", "Take an additional address away.", Access.LOCAL, _ADDITIONAL, permissions=_ALL),
     Command(

@@ -1,0 +1,201 @@
+"""The certificates of virtual services: what is stored, and what the data plane is given.
+
+A certificate is stored as one PEM text: leaf, chain, key. The data plane gets it with the intermediate
+certificates of the store that its chain lacks, as the appliance does ("RESTful API Interface Description",
+3.12.1: by default all intermediate certificates are assigned). Administrative certificates are
+`agent.certificates`; they stay on the unit.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Final
+from typing import Protocol as TypingProtocol
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.serialization import pkcs12
+
+from loadmaster_ha.agent.certificates import CertificateUnusable, Pair, read_pem
+from loadmaster_ha.agent.settings.model import Fields, Kind
+
+_PEM: Final = serialization.Encoding.PEM
+_KEY_MARK: Final = b"PRIVATE KEY-----"
+
+
+class Snapshot(TypingProtocol):
+    """What is read of the store's snapshot."""
+
+    def entities(self, kind: Kind) -> Mapping[str, Fields]:
+        """The entities of a kind by their keys."""
+        ...
+
+
+def service_certificates(snapshot: Snapshot) -> dict[str, str]:
+    """The PEM texts (leaf, chain, key) for the data plane, by name; each with the chain that is known.
+
+    What cannot be read (a newer partner's, say) is passed on as it is: the data plane says what is wrong
+    with it.
+    """
+    known = tuple(sorted(pem for pem in _pems(snapshot, Kind.INTERMEDIATE).values()))
+    return {name: _completed(pem, known) for name, pem in _pems(snapshot, Kind.CERTIFICATE).items()}
+
+
+def read_upload(data: bytes, password: str | None) -> str:
+    """The PEM text to store for an uploaded certificate with its key: PEM or PKCS #12, protected or not.
+
+    Raises:
+        CertificateUnusable: it is no certificate with its key, the password is wrong, or TLS cannot use it.
+    """
+    secret = password.encode() if password else None
+    pem = _from_pem(data, secret) if b"-----BEGIN" in data else _from_pkcs12(data, secret)
+    return as_text(read_pem(pem))
+
+
+def read_intermediate(data: bytes) -> str:
+    """The PEM text to store for uploaded intermediate certificates, PEM or DER.
+
+    Raises:
+        CertificateUnusable: it is none, or there is a key with it.
+    """
+    if _KEY_MARK in data:
+        raise CertificateUnusable(
+            "there is a private key in it; an intermediate certificate comes without one"
+        )
+    try:
+        found = x509.load_pem_x509_certificates(data) if b"-----BEGIN" in data else [_der(data)]
+    except ValueError as error:
+        raise CertificateUnusable(
+            "there is no certificate in PEM or DER form in it that can be read"
+        ) from error
+    return _joined(found)
+
+
+def as_text(pair: Pair) -> str:
+    """Leaf, chain and key as they are stored."""
+    key = pair.key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return _joined((pair.certificate, *pair.chain)) + key.decode("ascii")
+
+
+@lru_cache(maxsize=256)
+def certificates_in(pem: str) -> tuple[x509.Certificate, ...]:
+    """The certificates of a stored text, the leaf first.
+
+    Raises:
+        ValueError: there are none that can be read.
+    """
+    return tuple(x509.load_pem_x509_certificates(pem.encode("ascii", "replace")))
+
+
+def without_key(pem: str) -> str:
+    """The certificates of a stored text alone.
+
+    Raises:
+        ValueError: there are none that can be read.
+    """
+    return _joined(certificates_in(pem))
+
+
+def _pems(snapshot: Snapshot, kind: Kind) -> dict[str, str]:
+    texts = ((name, fields.get("pem")) for name, fields in snapshot.entities(kind).items())
+    return {name: text for name, text in texts if isinstance(text, str)}
+
+
+@lru_cache(maxsize=256)
+def _completed(pem: str, intermediates: tuple[str, ...]) -> str:
+    try:
+        have = certificates_in(pem)
+    except ValueError:
+        return pem
+    missing = _issuers(have[-1], _readable(intermediates), {each.subject for each in have})
+    if not missing:
+        return pem
+    head, mark, tail = pem.rpartition("-----END CERTIFICATE-----\n")
+    return head + mark + _joined(missing) + tail
+
+
+def _readable(texts: Iterable[str]) -> list[x509.Certificate]:
+    found: list[x509.Certificate] = []
+    for text in texts:
+        try:
+            found += certificates_in(text)
+        except ValueError:
+            continue
+    return found
+
+
+def _issuers(
+    last: x509.Certificate, known: Sequence[x509.Certificate], seen: set[x509.Name]
+) -> list[x509.Certificate]:
+    """The way up from a certificate, without a self-signed root: clients have that, or do not believe it."""
+    way: list[x509.Certificate] = []
+    while issuer := next((each for each in known if each.subject not in seen and _issued(each, last)), None):
+        if issuer.subject == issuer.issuer:
+            break
+        way.append(issuer)
+        seen.add(issuer.subject)
+        last = issuer
+    return way
+
+
+def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _from_pem(data: bytes, password: bytes | None) -> bytes:
+    try:
+        key = serialization.load_pem_private_key(data, password)
+    except TypeError as error:
+        # Protected without a password given, or a password given for what is not protected: only the former
+        # hurts.
+        if password is None:
+            raise CertificateUnusable("the private key is protected by a password; give it") from error
+        return data
+    except ValueError as error:
+        reason = "the password is wrong, or the" if password else "the"
+        raise CertificateUnusable(f"{reason} private key in it cannot be read") from error
+    except UnsupportedAlgorithm as error:
+        raise CertificateUnusable("the private key in it is of a kind that is not supported") from error
+    try:
+        certificates = x509.load_pem_x509_certificates(data)
+    except ValueError as error:
+        raise CertificateUnusable("there is no certificate in PEM form in it that can be read") from error
+    plain = key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return plain + _joined(certificates).encode("ascii")
+
+
+def _from_pkcs12(data: bytes, password: bytes | None) -> bytes:
+    try:
+        key, leaf, others = pkcs12.load_key_and_certificates(_binary(data), password)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise CertificateUnusable(
+            "it is neither PEM nor PKCS #12, or the password is wrong; both have to hold certificate and key"
+        ) from error
+    if key is None or leaf is None:
+        raise CertificateUnusable("there is no certificate with its private key in it")
+    plain = key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return plain + _joined((leaf, *others)).encode("ascii")
+
+
+def _binary(data: bytes) -> bytes:
+    """PKCS #12 in DER; some tools hand it on in base64."""
+    if data[:1] == b"\x30":
+        return data
+    try:
+        return base64.b64decode(data, validate=False)
+    except (binascii.Error, ValueError):
+        return data
+
+
+def _der(data: bytes) -> x509.Certificate:
+    return x509.load_der_x509_certificate(data)
+
+
+def _joined(certificates: Iterable[x509.Certificate]) -> str:
+    return "".join(each.public_bytes(_PEM).decode("ascii") for each in certificates)
