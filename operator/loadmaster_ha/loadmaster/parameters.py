@@ -42,7 +42,10 @@ _TOLD: Final = (
     UnitParameter("time", "The clock.", read_only=_FACT, told_by_unit=True),
     UnitParameter("boottime", "When the unit started.", read_only=_FACT, told_by_unit=True),
     UnitParameter(
-        "activetime", "Since when it is active; 0 while it is not.", read_only=_FACT, told_by_unit=True
+        "activetime",
+        "Since when it is active; 0 while it is not.",
+        read_only=_FACT,
+        told_by_unit=True,
     ),
     UnitParameter(
         "hamode",
@@ -58,10 +61,17 @@ _TOLD: Final = (
     ),
     UnitParameter("apiport", "Port of this API.", Kind.NUMBER, read_only=_FILE, told_by_unit=True),
     UnitParameter(
-        "wuiport", "The same: there is no web interface.", Kind.NUMBER, read_only=_FILE, told_by_unit=True
+        "wuiport",
+        "The same: there is no web interface.",
+        Kind.NUMBER,
+        read_only=_FILE,
+        told_by_unit=True,
     ),
     UnitParameter(
-        "localcert", "Of the other kind of HA.", read_only=_FACT, default="Only available in HA mode"
+        "localcert",
+        "Of the other kind of HA.",
+        read_only=_FACT,
+        default="Only available in HA mode",
     ),
 )
 _FIXED: Final = (
@@ -96,7 +106,11 @@ _FIXED: Final = (
         read_only="API keys and credentials in the body are always taken too",
     ),
     UnitParameter(
-        "MinPassword", "Shortest password.", Kind.NUMBER, default=8, read_only="it is part of the agent"
+        "MinPassword",
+        "Shortest password.",
+        Kind.NUMBER,
+        default=8,
+        read_only="it is part of the agent",
     ),
 )
 _STORED: Final = (
@@ -117,10 +131,20 @@ _STORED: Final = (
     UnitParameter("geoclients", "Remote GEO LoadMaster Access: who may ask this unit.", Kind.ADDRESSES),
     UnitParameter("geopartners", "GEO LoadMaster Partners.", Kind.ADDRESSES),
     UnitParameter(
-        "geosshport", "Port between GEO partners.", Kind.NUMBER, default=22, minimum=1, maximum=65_535
+        "geosshport",
+        "Port between GEO partners.",
+        Kind.NUMBER,
+        default=22,
+        minimum=1,
+        maximum=65_535,
     ),
     UnitParameter(
-        "geo_ssh_iface", "Interface between GEO partners.", Kind.NUMBER, default=0, minimum=0, maximum=99
+        "geo_ssh_iface",
+        "Interface between GEO partners.",
+        Kind.NUMBER,
+        default=0,
+        minimum=0,
+        maximum=99,
     ),
 )
 

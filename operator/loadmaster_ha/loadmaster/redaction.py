@@ -21,7 +21,7 @@ _IN_TEXT: Final = re.compile(
     r"(?i)\b(apikey|apipass|password|passwd|currpassword|secret|magic|key)(\"?\s*[=:]\s*\"?)[^&\s\"]+",
 )
 _AUTHORIZATION: Final = re.compile(
-    r"(?i)\b(authorization\s*[:=]\s*|basic\s+|bearer\s+)[A-Za-z0-9+/=_.-]{4,}(\s[A-Za-z0-9+/=_.-]+)?"
+    r"(?i)\b(authorization\s*[:=]\s*|basic\s+|bearer\s+)[A-Za-z0-9+/=_.-]{4,}(\s[A-Za-z0-9+/=_.-]+)?",
 )
 
 

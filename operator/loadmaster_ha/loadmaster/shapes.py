@@ -57,6 +57,8 @@ class Parameter:
     """Characters of a text."""
     pattern: str = ""
     """A regular expression that the whole text has to match."""
+    aliases: tuple[str, ...] = ()
+    """Other names under which it is taken."""
 
 
 class Many(StrEnum):
@@ -159,10 +161,11 @@ class Command:
     seconds: float = 30.0
     """How long it may take before the server gives up on it."""
     by_name: Mapping[str, Parameter] = field(init=False, repr=False, compare=False)
-    """Its parameters by name in lower case."""
+    """Its parameters by name, and by alias, in lower case."""
 
     def __post_init__(self) -> None:
-        index = MappingProxyType({each.name.lower(): each for each in self.parameters})
+        names = [(name, each) for each in self.parameters for name in (each.name, *each.aliases)]
+        index = MappingProxyType({name.lower(): each for name, each in names})
         object.__setattr__(self, "by_name", index)
 
     @property

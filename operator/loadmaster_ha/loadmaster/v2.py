@@ -77,7 +77,9 @@ def decode_request(content: bytes) -> Request:
     if not isinstance(command, str) or not command:
         raise WireError("cmd: String Value missing")
     credentials = Credentials(
-        _credential(body, "apiuser"), _credential(body, "apipass"), _credential(body, "apikey")
+        _credential(body, "apiuser"),
+        _credential(body, "apipass"),
+        _credential(body, "apikey"),
     )
     parameters = {name: value for name, value in body.items() if name not in _NOT_PARAMETERS}
     return Request(command, parameters, credentials, _base64(body["data"]) if "data" in body else None)

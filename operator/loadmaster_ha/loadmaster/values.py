@@ -42,6 +42,7 @@ class Kind(StrEnum):
     BIT = "bit"  # 1, 0; 1, 0 (`stats`, and parameters that are numbers by name: `haprefered`)
     WORDS = "words"  # separated by spaces; the same text
     ADDRESSES = "addresses"  # separated by commas; list
+    ANY = "any"  # as fits the value; what JSON has for it (`value` of `set`)
 
 
 class InvalidValueError(ValueError):
@@ -65,16 +66,22 @@ def encode(kind: Kind, value: Json, version: Version) -> Json:
     """The wire form of a canonical value: always a str in v1; in v2 what JSON has for it."""
     if value is None:
         return ""
+    if kind is Kind.ANY:
+        return _any_in_v1(value) if version is Version.V1 else value
     if isinstance(value, list):
         words = [str(each) for each in value]
-        if kind is Kind.ADDRESSES:
-            return ",".join(words) if version is Version.V1 else list[Json](words)
-        return " ".join(words)
+        in_v1 = (" " if kind is Kind.WORDS else ",").join(words)
+        return list[Json](words) if kind is Kind.ADDRESSES and version is Version.V2 else in_v1
     if kind in _BOOLEANS:
         return _encode_boolean(kind, value, version)
-    if kind is Kind.NUMBER and version is Version.V2:
-        return value
-    return str(value)
+    as_number = kind is Kind.NUMBER and version is Version.V2
+    return value if as_number else str(value)
+
+
+def _any_in_v1(value: Json) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return ",".join(str(each) for each in value) if isinstance(value, list) else str(value)
 
 
 def _encode_boolean(kind: Kind, value: object, version: Version) -> Json:
@@ -107,6 +114,8 @@ def parse(kind: Kind, raw: Json) -> Json:
         raw = raw.strip()
     if raw is None or raw in ("", UNSET):
         return None
+    if kind is Kind.ANY and not isinstance(raw, str):
+        return _parse_any(raw)
     if kind in {Kind.WORDS, Kind.ADDRESSES}:
         return _parse_list(kind, raw)
     if isinstance(raw, list | dict):
@@ -145,6 +154,16 @@ def _parse_number(raw: object) -> int:
     if len(digits) > _LONGEST_NUMBER or not (digits.isascii() and digits.isdigit()):
         raise InvalidValueError("is not a whole number")
     return int(text)
+
+
+def _parse_any(raw: Json) -> Json:
+    if isinstance(raw, dict):
+        raise InvalidValueError("is an object where a value is expected")
+    if isinstance(raw, list):
+        if any(isinstance(each, list | dict) for each in raw):
+            raise InvalidValueError("is a list of other things than texts")
+        return [_text(each) for each in raw]
+    return raw
 
 
 def _parse_list(kind: Kind, raw: Json) -> list[Json]:

@@ -157,20 +157,27 @@ def refuse_on_standby(unit: Unit) -> None:
         raise Refused(422, f"unit is standby, configure the active unit{f' {partner}' if partner else ''}")
 
 
+def refuse_without_permission(user: User, command: Command) -> None:
+    """Nothing, if the user may call the command.
+
+    Raises:
+        Refused: he may not (403).
+    """
+    if not user.may(command):
+        needed = " or ".join(sorted(command.permissions))
+        raise Refused(403, f"User {user.name} may not call {command.name}: it needs permission {needed}.")
+
+
 async def dispatch(call: Call, unit: Unit) -> Reply:
     """Do what is asked, if there is a handler, the user may, and the unit's state allows it.
 
     Raises:
         Refused: it cannot be done; 403, 405 or 422 from here, anything from the handler.
     """
+    refuse_without_permission(call.user, call.command)
     handler = registry().get(call.command.name)
     if handler is None:
         raise Refused(405, f"Unknown command: this unit does not have {call.command.name}.")
-    if not call.user.may(call.command):
-        needed = " or ".join(sorted(call.command.permissions))
-        raise Refused(
-            403, f"User {call.user.name} may not call {call.command.name}: it needs permission {needed}."
-        )
     if call.command.access is Access.SYNCHRONISED:
         refuse_on_standby(unit)
     return await handler(call, unit)

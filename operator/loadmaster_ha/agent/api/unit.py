@@ -36,8 +36,15 @@ class Settings(Protocol):
         """As they are now."""
         ...
 
-    def commit(self, changes: Sequence[Change]) -> None:
-        """Make all of the changes or none; durable on return."""
+    def commit(self, changes: Sequence[Change], *, seed: bool = False) -> None:
+        """Make all of the changes or none; durable on return.
+
+        With `seed` they are defaults: they add what is not there, and a person's setting on either unit wins.
+
+        Raises:
+            agent.settings.errors.StoreError: it cannot be written; nothing was changed.
+            agent.settings.errors.SettingRefused: it cannot be stored; nothing was changed.
+        """
         ...
 
 
@@ -185,7 +192,7 @@ class Unit(Protocol):
         """Serve the API with this certificate and key from the next connection on, and keep them.
 
         Raises:
-            ValueError: it is not a certificate with its key; the message says why.
+            agent.certificates.CertificateUnusable: it is no certificate with its key; the message says why.
         """
         ...
 

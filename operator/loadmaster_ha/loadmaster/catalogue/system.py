@@ -33,7 +33,15 @@ _PARAMETERS: Final = (
         Access.LOCAL,
         (
             _PARAM,
-            Parameter("value", Kind.TEXT, "Its new value.", required=True, may_be_empty=True, longest=4096),
+            Parameter(
+                "value",
+                Kind.ANY,
+                "Its new value.",
+                True,
+                may_be_empty=True,
+                longest=4096,
+                aliases=("val",),
+            ),
         ),
         permissions=_ALL,
     ),

@@ -1,0 +1,144 @@
+"""The HTTPS server of the management API: connections, limits, versions, and turning answers into HTTP.
+
+One request goes through here in the order that costs a stranger most and us least: rate limit, path, whether
+the API is on, credentials, and only then the body of an upload, the command and its handler (`dispatch`).
+What the bytes mean is `loadmaster.v1` and `v2`; who calls is `authentication`.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
+
+from loadmaster_ha.agent.api.authentication import Authenticator
+from loadmaster_ha.agent.api.exchange import Exchange, Resources
+from loadmaster_ha.agent.api.rate_limit import RateLimit
+from loadmaster_ha.agent.api.unit import Unit
+from loadmaster_ha.agent.certificates import Identity, server_context
+from loadmaster_ha.loadmaster.answers import Body
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one client may cost."""
+
+    connections: int = 200
+    """At a time; further ones are closed at once."""
+    handshake_seconds: float = 10.0
+    request_seconds: float = 10.0
+    """From the end of the handshake to the end of the first request's head."""
+    body_seconds: float = 60.0
+    """For a request's body."""
+    idle_seconds: float = 15.0
+    """Between two requests on one connection."""
+    calls: int = 30
+    call_seconds: float = 3.0
+
+
+class ManagementServer:
+    """Serves the management API of a unit."""
+
+    def __init__(
+        self,
+        unit: Unit,
+        identity: Identity,
+        *,
+        limits: Limits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._context = server_context(identity)
+        self._limits = limits or Limits()
+        self._rate = RateLimit(clock, calls=self._limits.calls, seconds=self._limits.call_seconds)
+        self._resources = Resources(unit, Authenticator(unit.settings, clock), self._limits.body_seconds)
+        self._server: asyncio.Server | None = None
+        self._web = web.Server(
+            self._handle,
+            access_log=None,
+            keepalive_timeout=self._limits.idle_seconds,
+            max_line_size=8190,
+            max_field_size=8190,
+        )
+        self._silent: set[web.RequestHandler] = set()
+
+    async def start(self, address: str, port: int) -> int:
+        """Listen; the port, which the system chooses for 0.
+
+        Raises:
+            OSError: the address or the port cannot be had.
+        """
+        self._server = await asyncio.get_running_loop().create_server(
+            self._connection,
+            address,
+            port,
+            ssl=self._context,
+            ssl_handshake_timeout=self._limits.handshake_seconds,
+            reuse_address=True,
+            backlog=64,
+        )
+        bound: int = self._server.sockets[0].getsockname()[1]
+        return bound
+
+    def use_certificate(self, identity: Identity) -> None:
+        """Show this certificate from the next handshake on; connections that are there keep theirs."""
+        self._context.load_cert_chain(identity.path)
+
+    async def stop(self, grace_seconds: float = 5.0) -> None:
+        """Take no new connections and let the requests under way end."""
+        if self._server is not None:
+            self._server.close()
+        await self._web.shutdown(grace_seconds)
+
+    def _connection(self) -> asyncio.BaseProtocol:
+        protocol = self._web()
+        self._silent.add(protocol)
+        loop = asyncio.get_running_loop()
+        if len(self._web.connections) >= self._limits.connections:
+            loop.call_soon(self._abort_if_silent, protocol)
+            return protocol
+        # aiohttp limits the time between requests, not that of the first one's head.
+        allowed = self._limits.handshake_seconds + self._limits.request_seconds
+        loop.call_later(allowed, self._abort_if_silent, protocol)
+        return protocol
+
+    def _abort_if_silent(self, protocol: web.RequestHandler) -> None:
+        if protocol in self._silent:
+            self._silent.discard(protocol)
+            if protocol.transport is not None:
+                protocol.transport.abort()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        self._silent.discard(request.protocol)
+        client = request.remote or ""
+        if not self._rate.allows(client):
+            # As the appliance does: no answer, the connection ends.
+            _LOG.warning(
+                "More than %d calls in %g s from %s: connection closed.",
+                self._limits.calls,
+                self._limits.call_seconds,
+                client,
+            )
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response(status=503)
+        exchange = Exchange(request, self._resources)
+        body = await exchange.answer()
+        return _response(body, keep=exchange.authenticated)
+
+
+def _response(body: Body, *, keep: bool) -> web.Response:
+    headers = {"Server": "LoadMaster", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    if body.code == 401:
+        headers["WWW-Authenticate"] = 'Basic realm="LoadMaster"'
+    if body.code == 405:
+        headers["Allow"] = "GET, POST"
+    response = web.Response(status=body.code, body=body.content, headers=headers)
+    response.headers["Content-Type"] = body.content_type
+    if not keep:
+        response.force_close()
+    return response
