@@ -54,7 +54,7 @@ LOCAL = frozenset(
         Kind.HA,
         Kind.AGENT,
         Kind.SECRET,
-    },
+    }
 )
 
 LOCAL_PARAMETERS = frozenset(
@@ -69,7 +69,7 @@ LOCAL_PARAMETERS = frozenset(
         "wuiport",
         "apiport",
         "enableapi",
-    },
+    }
 )
 """Names of `set` that are stored as LOCAL_PARAMETER; all others are PARAMETER."""
 
