@@ -22,6 +22,8 @@ from loadmaster_ha.agent.certificates import Identity, server_context
 from loadmaster_ha.loadmaster.answers import Body
 
 _LOG: Final = logging.getLogger(__name__)
+_LINGERING_SECONDS: Final = 2.0
+"""How long the rest of a refused body is read, so that its sender gets the answer and no reset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class ManagementServer:
             self._handle,
             access_log=None,
             keepalive_timeout=self._limits.idle_seconds,
+            lingering_time=_LINGERING_SECONDS,
             max_line_size=8190,
             max_field_size=8190,
         )
