@@ -63,6 +63,9 @@ class Emulator:
     subscription: str = SUBSCRIPTION
     url: str = ""
     token: str = "any"
+    host: str = "127.0.0.1"
+    wrapper: tuple[str, ...] = ()
+    """A command that runs it, for example `("ip", "netns", "exec", NAME)`."""
     _process: subprocess.Popen[str] | None = None
     _session: aiohttp.ClientSession | None = None
 
@@ -83,7 +86,8 @@ class Emulator:
             RuntimeError: it ended instead; with what it said.
         """
         command = [
-            sys.executable, "-m", "loadmaster_ha.cli.emulator", "serve", "--listen", f"127.0.0.1:{port}",
+            *self.wrapper,
+            sys.executable, "-m", "loadmaster_ha.cli.emulator", "serve", "--listen", f"{self.host}:{port}",
             "--state-dir", str(self.state_dir), "--log-format", "text", *self.arguments,
         ]  # fmt: skip
         log = self.state_dir / "log.txt"

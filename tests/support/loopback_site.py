@@ -33,6 +33,8 @@ class LoopbackSite:
         self.frontend = f"{self.prefix}.4"
         self.members = (f"{self.prefix}.68", f"{self.prefix}.69")
         self.client = f"{self.prefix}.130"
+        self.space = f"{self.prefix}.0/24"
+        self.subnets = (("lb", f"{self.prefix}.0/26"), ("lm", f"{self.prefix}.64/26"))
         self.balancer = Balancer(azure)
         self.balancer.properties["loadBalancingRules"] = [
             self.balancer.rule("check", HEALTH_PORT),
@@ -61,10 +63,7 @@ class LoopbackSite:
         for name in ("net", "edge"):
             await azure.arm("PUT", azure.group(name), HERE)
         network = azure.network("virtualNetworks", "app", "net")
-        body = network_body(
-            ("lb", f"{self.prefix}.0/26"), ("lm", f"{self.prefix}.64/26"), space=f"{self.prefix}.0/24"
-        )
-        await azure.made(network, body)
+        await azure.made(network, network_body(*self.subnets, space=self.space))
         for index, address in enumerate(self.members):
             nic = azure.network("networkInterfaces", f"lm-{index}-nic")
             await azure.made(nic, interface_body("westeurope", f"{network}/subnets/lm", address, group))

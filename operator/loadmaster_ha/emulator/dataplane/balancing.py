@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from loadmaster_ha.emulator.dataplane.configuration import Configuration, Options
 from loadmaster_ha.emulator.dataplane.datagrams import UdpListener
+from loadmaster_ha.emulator.dataplane.diversion import Diversion
 from loadmaster_ha.emulator.dataplane.flows import SHOWN_FLOWS, FlowTable
 from loadmaster_ha.emulator.dataplane.listeners import TcpListener
 from loadmaster_ha.emulator.dataplane.prober import Prober
@@ -18,13 +19,14 @@ from loadmaster_ha.emulator.dataplane.selection import candidates
 from loadmaster_ha.emulator.dataplane.sockets import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from loadmaster_ha.emulator.dataplane.configuration import Rule
     from loadmaster_ha.emulator.dataplane.prober import Probing
     from loadmaster_ha.emulator.dataplane.reactor import Reactor
 
 _RETRY_SECONDS: Final = 1.0
+_NO_EVERY_PORT: Final = "HA ports need --transparent"
 _LOG = logging.getLogger(__name__)
 
 
@@ -46,7 +48,17 @@ class Balancing:
         self._flows = FlowTable(reactor, options.idle_timeout)
         self._listeners: dict[tuple[str, str, int], TcpListener | UdpListener] = {}
         self._problems: dict[str, str] = {}
+        self._diversion = Diversion() if options.transparent else None
         reactor.call_later(_RETRY_SECONDS, self._retry)
+
+    def start(self) -> None:
+        """Set up what transparent sockets need.
+
+        Raises:
+            DiversionError: It cannot be.
+        """
+        if self._diversion is not None:
+            self._diversion.install()
 
     def apply(self, configuration: Configuration) -> None:
         """Serve what this configuration says from now on."""
@@ -87,6 +99,8 @@ class Balancing:
         for listener in self._listeners.values():
             listener.close()
         self._flows.close()
+        if self._diversion is not None:
+            self._diversion.remove()
 
     def _view_rule(self, rule: Rule) -> dict[str, Any]:
         listener = self._listeners.get(_place(rule))
@@ -104,15 +118,22 @@ class Balancing:
 
     def _listen(self) -> None:
         """Open and close listeners so that there is one for each rule that can be served."""
-        wanted = {_place(rule): rule for rule in self._configuration.rules.values() if not rule.unserved}
-        self._problems = {
-            rule.id: rule.unserved for rule in self._configuration.rules.values() if rule.unserved
-        }
+        self._problems = {}
+        wanted = {}
+        for rule in self._configuration.rules.values():
+            why = rule.unserved
+            if rule.every_port and not self._options.transparent:
+                why = why or _NO_EVERY_PORT
+            if why:
+                self._problems[rule.id] = why
+            else:
+                wanted[_place(rule)] = rule
         for place in [place for place in self._listeners if place not in wanted]:
             self._listeners.pop(place).close()
         for place, rule in wanted.items():
             if place not in self._listeners:
                 self._open(rule)
+        self._divert(wanted.values())
 
     def _open(self, rule: Rule) -> None:
         try:
@@ -123,6 +144,15 @@ class Balancing:
         except OSError as error:
             self._problems[rule.id] = f"cannot listen on {rule.address}:{rule.port}: {error.strerror}"
             _LOG.warning("%s: %s", rule.id, self._problems[rule.id])
+
+    def _divert(self, rules: Iterable[Rule]) -> None:
+        """Have all ports of HA-ports rules come in at their listeners."""
+        if self._diversion is None:
+            return
+        listeners = {rule: self._listeners.get(_place(rule)) for rule in rules if rule.every_port}
+        self._diversion.every_port(
+            {rule.address: listener.port for rule, listener in listeners.items() if listener is not None}
+        )
 
     def _retry(self) -> None:
         self._reactor.call_later(_RETRY_SECONDS, self._retry)

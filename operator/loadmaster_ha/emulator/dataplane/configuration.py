@@ -91,7 +91,7 @@ class Rule:
     idle_seconds: float = 240.0
     reset_when_idle: bool = False
     every_port: bool = False
-    """An HA-ports rule: `port` and `backend_port` are 0 and each port is delivered to itself."""
+    """An HA-ports rule: `port` and `backend_port` are 0 and each port is delivered to itself (TCP only)."""
     open_without_group: bool = True
     """Whether a member without any security group takes the flow: not from a public Standard frontend."""
     unserved: str = ""

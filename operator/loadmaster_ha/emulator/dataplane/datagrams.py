@@ -89,6 +89,11 @@ class UdpListener:
         reactor.register(self._socket.fileno(), READ, self._incoming)
         self._sweeping = reactor.call_later(_SWEEP_SECONDS, self._sweep)
 
+    @property
+    def port(self) -> int:
+        """The port that is received on."""
+        return self.rule.port
+
     def deliver_to(self, rule: Rule, members: tuple[Member, ...]) -> None:
         """Take the rule's present form and its members; flows to others end."""
         self.rule, self.members = rule, members

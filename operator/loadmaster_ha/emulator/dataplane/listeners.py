@@ -53,11 +53,18 @@ class TcpListener:
         self._door.close_to(EVERYBODY)
         reactor.register(self._socket.fileno(), 0 if self._door.is_full else READ, self._incoming)
 
+    @property
+    def port(self) -> int:
+        """The port that is listened on: of an HA-ports rule one that the kernel chose."""
+        return int(self._socket.getsockname()[1])
+
     def deliver_to(self, rule: Rule, members: tuple[Member, ...]) -> None:
         """Take the rule's present form and its members that take new flows."""
         self.rule, self.members = rule, members
         was_full = self._door.is_full
-        self._door.close_to(unanswered(rule, members, rule.backend_port))
+        self._door.close_to(
+            () if rule.every_port and members else unanswered(rule, members, rule.backend_port)
+        )
         if self._door.is_full != was_full:
             # Our own connection in a full queue must stay there.
             self._reactor.modify(self._socket.fileno(), 0 if self._door.is_full else READ)
@@ -89,14 +96,17 @@ class TcpListener:
         if not self.members:
             self._flows.hold(rule, accepted, "no member takes new flows")
             return
-        frontend = (rule.address, rule.port)
+        frontend, port = (rule.address, rule.port), rule.backend_port
+        if rule.every_port:
+            frontend = accepted.getsockname()
+            port = frontend[1]
         member = choose(self.members, rule.distribution, rule.protocol, client, frontend)
-        why = obstacle(rule, member, client, rule.backend_port)
+        why = obstacle(rule, member, client, port)
         if why:
             self._flows.hold(rule, accepted, why)
             return
         try:
-            connecting = self._origin.connect(client, (member.address, rule.backend_port))
+            connecting = self._origin.connect(client, (member.address, port))
         except OSError as error:
             _LOG.warning("cannot reach %s from %s: %s", member.address, client[0], error)
             self._flows.hold(rule, accepted, "unreachable")

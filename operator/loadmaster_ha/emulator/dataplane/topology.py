@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _BALANCERS: Final = "Microsoft.Network/loadBalancers"
 _FLOATING: Final = "floating IP is not emulated: members are reached at their own addresses"
 _IPV6: Final = "only IPv4 is forwarded"
-_EVERY_PORT: Final = "HA ports are not emulated: name the ports in rules of their own"
 
 
 def derive(cloud: Cloud) -> Configuration:
@@ -65,7 +64,7 @@ class _Derivation:
         common = self._common(balancer, "loadBalancingRules", body)
         protocol = str(properties.get("protocol", "")).lower()
         if protocol == "all":
-            common |= {"unserved": common["unserved"] or _EVERY_PORT, "every_port": True, "protocol": "tcp"}
+            common |= {"every_port": True, "protocol": "tcp"}
         rule = Rule(
             **common,
             port=int(properties.get("frontendPort", 0)),

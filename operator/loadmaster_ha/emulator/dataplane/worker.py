@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from loadmaster_ha.emulator.dataplane.balancing import Balancing
 from loadmaster_ha.emulator.dataplane.configuration import Configuration, Options
+from loadmaster_ha.emulator.dataplane.diversion import DiversionError
 from loadmaster_ha.emulator.dataplane.reactor import READ, WRITE, Reactor
 
 if TYPE_CHECKING:
@@ -48,8 +49,13 @@ class Worker:
         self._reactor.register(control.fileno(), READ, self._ready, urgent=True)
 
     def run(self) -> None:
-        """Serve until the emulator ends."""
+        """Serve until the emulator ends.
+
+        Raises:
+            DiversionError: What transparent sockets need cannot be set up.
+        """
         try:
+            self._balancing.start()
             self._reactor.run()
         finally:
             self._balancing.close()
@@ -119,7 +125,11 @@ def main() -> int:
     os.set_inheritable(control.fileno(), False)
     worker = Worker(control, Options(**json.loads(sys.argv[2])))
     gc.freeze()
-    worker.run()
+    try:
+        worker.run()
+    except DiversionError as error:
+        logging.getLogger(__name__).error("--transparent: %s", error)  # noqa: TRY400 - the text says it all
+        return 1
     return 0
 
 
