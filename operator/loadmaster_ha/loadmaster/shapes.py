@@ -93,6 +93,10 @@ class Rows:
     name: str
     record: "Record"
     many: Many | None = Many.ARRAY
+    named_by: str = ""
+    """In v1 each row is an element named by this field of it, which it then does not hold (`<eth0>`)."""
+    prefix: str = ""
+    """What stands before that in the element's name (`<cpu0>`)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,6 +140,8 @@ def _element(member: Field | Texts | Rows | None, name: str, value: Json) -> str
         return f"<{name}>\n{inner}</{name}>\n"
     rows = value if isinstance(value, list) else [value]
     if isinstance(member, Rows) or (rows and all(isinstance(each, dict) for each in rows)):
+        if isinstance(member, Rows) and member.named_by:
+            return "".join(_named_row(member, each) for each in rows)
         record = member.record if isinstance(member, Rows) else Record(open=True)
         return "".join(_row(name, record, each) for each in rows)
     kind = member.kind if isinstance(member, Field) else kind_for(name, value)
@@ -150,6 +152,14 @@ def _row(name: str, record: Record, fields: Json) -> str:
     if not isinstance(fields, dict):
         raise WireError(f"A row of {name} is no record.")
     return f"<{name}>\n{''.join(_elements(record, fields))}</{name}>\n"
+
+
+def _named_row(member: Rows, fields: Json) -> str:
+    rest = dict(fields) if isinstance(fields, dict) else {}
+    name = f"{member.prefix}{rest.pop(member.named_by, '')}"
+    if not _NAME.fullmatch(name):
+        raise WireError(f"{name!r} cannot be the name of an element.")
+    return _row(name, member.record, rest)
 
 
 # Reading answers
@@ -220,15 +230,35 @@ def _fields(record: Record, element: "Element") -> dict[str, Json]:
             if member.many is None:
                 fields[child.tag] = row
             else:
-                rows = fields.setdefault(child.tag, [])
-                if isinstance(rows, list):
-                    rows.append(row)
+                _append(fields, child.tag, row)
+        elif named := _named(members, child):
+            key = values.decode(_kind_of(named.record, named.named_by), child.tag.removeprefix(named.prefix))
+            _append(fields, named.name, {named.named_by: key, **_fields(named.record, child)})
         elif len(child):
             _add(fields, child.tag, _fields(Record(open=True), child))
         else:
             kind = member.kind if member else kind_for(child.tag, None)
             _add(fields, child.tag, values.decode(kind, _content(child)))
     return fields
+
+
+def _named(members: Mapping[str, Field | Texts | Rows], element: "Element") -> Rows | None:
+    """The rows that an element belongs to which is named by one of its fields."""
+    if element.tag in members or not len(element):
+        return None
+    named = (each for each in members.values() if isinstance(each, Rows) and each.named_by)
+    return next((each for each in named if element.tag.startswith(each.prefix)), None)
+
+
+def _kind_of(record: Record, name: str) -> values.Kind:
+    member = record.by_name().get(name)
+    return member.kind if isinstance(member, Field) else kind_for(name, None)
+
+
+def _append(fields: dict[str, Json], name: str, row: Json) -> None:
+    rows = fields.setdefault(name, [])
+    if isinstance(rows, list):
+        rows.append(row)
 
 
 def _add(fields: dict[str, Json], name: str, value: Json) -> None:

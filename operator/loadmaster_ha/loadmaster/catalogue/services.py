@@ -342,6 +342,16 @@ _TOTALS: Final = Record(
         for state in ("Total", "Up", "Down", "Disabled")
     ),
 )
+_COUNTS: Final = (
+    *("ConnsPerSec", "TotalConns", "BitsPerSec", "TotalBits"),
+    *("BytesPerSec", "TotalBytes", "PktsPerSec", "TotalPackets"),
+)
+
+
+def _numbers(*names: str) -> tuple[Field, ...]:
+    return tuple(Field(name, Kind.NUMBER) for name in names)
+
+
 _VS_ROW: Final = Record(
     (
         Field("VSAddress"),
@@ -351,60 +361,62 @@ _VS_ROW: Final = Record(
         Field("Status"),
         Field("ErrorCode", Kind.NUMBER),
         Field("Enable", Kind.BIT),
-        Field("TotalConns", Kind.NUMBER),
-        Field("TotalPkts", Kind.NUMBER),
-        Field("TotalBytes", Kind.NUMBER),
-        Field("TotalBits", Kind.NUMBER),
-        Field("ActiveConns", Kind.NUMBER),
-        Field("BytesRead", Kind.NUMBER),
-        Field("BytesWritten", Kind.NUMBER),
-        Field("ConnsPerSec", Kind.NUMBER),
+        *_numbers("TotalConns", "TotalPkts", "TotalBytes", "TotalBits", "ActiveConns"),
+        *_numbers("BytesRead", "BytesWritten", "ConnsPerSec"),
         Field("WafEnable", Kind.BIT),
     ),
+    open=True,
 )
 _RS_ROW: Final = Record(
     (
-        Field("VSIndex", Kind.NUMBER),
-        Field("RSIndex", Kind.NUMBER),
+        *_numbers("VSIndex", "RSIndex"),
         Field("Addr"),
         Field("Port", Kind.NUMBER),
         Field("Enable", Kind.BIT),
-        Field("Weight", Kind.NUMBER),
-        Field("ActivConns", Kind.NUMBER),
-        Field("Persist", Kind.NUMBER),
-        Field("TotalConns", Kind.NUMBER),
-        Field("TotalPkts", Kind.NUMBER),
-        Field("TotalBytes", Kind.NUMBER),
-        Field("TotalBits", Kind.NUMBER),
-        Field("BytesRead", Kind.NUMBER),
-        Field("BytesWritten", Kind.NUMBER),
-        Field("ConnsPerSec", Kind.NUMBER),
-        Field("Status"),
+        *_numbers("Weight", "ActivConns", "Persist", "Conns", "Pkts", "Bytes", "Bits"),
+        *_numbers("BytesRead", "BytesWritten", "ConnsPerSec"),
+    ),
+    open=True,
+)
+_PROCESSORS: Final = Record(
+    (
+        Rows("total", Record(_numbers("User", "System", "Idle", "IOWaiting"), open=True), many=None),
+        Rows(
+            "cpu",
+            Record(
+                _numbers("cpu", "User", "System", "HWInterrupts", "SWInterrupts", "Idle", "IOWaiting"),
+                open=True,
+            ),
+            named_by="cpu",
+            prefix="cpu",
+        ),
     ),
 )
+_MEMORY: Final = ("MBtotal", "memused", "MBused", "percentmemused", "memfree", "MBfree", "percentmemfree")
+_LINK: Final = ("ifaceID", "speed", "in", "inbytes", "inbytesTotal", "out", "outbytes", "outbytesTotal")
+_DISK: Final = ("GBtotal", "GBused", "percentused", "GBfree", "percentfree")
 STATISTICS: Final = Record(
     (
-        Rows("CPU", Record((Rows("total", Record(open=True), many=None),)), many=None),
-        Rows("Memory", Record(open=True), many=None),
+        Rows("CPU", _PROCESSORS, many=None),
+        Rows("Memory", Record(_numbers(*_MEMORY), open=True), many=None),
         Rows(
-            "VStotals",
+            "Network",
             Record(
-                (
-                    Field("ConnsPerSec", Kind.NUMBER),
-                    Field("TotalConns", Kind.NUMBER),
-                    Field("BitsPerSec", Kind.NUMBER),
-                    Field("BytesPerSec", Kind.NUMBER),
-                    Field("PktsPerSec", Kind.NUMBER),
-                ),
-                open=True,
+                (Rows("Interface", Record((Field("Name"), *_numbers(*_LINK)), open=True), named_by="Name"),)
             ),
             many=None,
         ),
+        Rows(
+            "DiskUsage",
+            Record((Rows("partition", Record((Field("name"), *_numbers(*_DISK)), open=True)),)),
+            many=None,
+        ),
+        Rows("VStotals", Record(_numbers(*_COUNTS), open=True), many=None),
         Rows("Vs", _VS_ROW),
         Rows("Rs", _RS_ROW),
-        Rows("TPS", Record((Field("Total", Kind.NUMBER), Field("SSL", Kind.NUMBER))), many=None),
-        Field("Timestamp"),
-        Field("ChangeTime"),
+        Rows("TPS", Record(_numbers("Total", "SSL")), many=None),
+        Rows("Timestamp", Record(_numbers("Sec", "Usec", "Period")), many=None),
+        Field("ChangeTime", Kind.NUMBER),
     ),
     open=True,
 )
