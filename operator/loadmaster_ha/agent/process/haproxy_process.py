@@ -1,0 +1,105 @@
+"""HAProxy as its supervisor sees it: a master process that outlives the node process, with its workers.
+
+Its command line comes from the node, which has rendered and checked the configuration before. A change of the
+configuration is a reload over the master socket and none of this module's business. The signals are those of
+HAProxy's management guide, 4 and 5: SIGUSR1 ends after the last connection, SIGTERM ends now.
+"""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Final
+
+from loadmaster_ha.agent.process import children
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from loadmaster_ha.agent.process.console import Console
+    from loadmaster_ha.agent.process.loop import Loop
+
+_PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
+_CALM: Final = 30.0
+
+
+class HAProxyProcess:
+    """Starts HAProxy, keeps it running, tells `changed` of every start and end."""
+
+    def __init__(
+        self, loop: Loop, console: Console, environment: Mapping[str, str], changed: Callable[[], None]
+    ) -> None:
+        self._loop = loop
+        self._console = console
+        self._environment = environment
+        self._changed = changed
+        self._child: children.Child | None = None
+        self._command: tuple[str, ...] = ()
+        self._pause = 0
+        self._due: float | None = None
+        self.starts = 0
+
+    @property
+    def running(self) -> bool:
+        """Whether there is a process."""
+        return self._child is not None and self._child.running
+
+    def describe(self) -> dict[str, object]:
+        """For the node: whether it runs, its process id, how the last one ended, how often it was started."""
+        child = self._child
+        return {
+            "running": self.running,
+            "pid": child.pid if child is not None and child.running else None,
+            "outcome": child.outcome if child is not None else "",
+            "starts": self.starts,
+        }
+
+    def want(self, command: Sequence[str]) -> None:
+        """Have it run with this command line; one that runs with another one goes on until its end."""
+        self._command = tuple(command)
+        if not self.running and self._due is None:
+            self._due = self._loop.now()
+
+    def tick(self, now: float) -> None:
+        """Start it when it is due."""
+        if not self._command or self.running or self._due is None or now < self._due:
+            return
+        self._due = None
+        self._child = children.start(
+            self._command,
+            environment=self._environment,
+            now=now,
+            on_parents_death=signal.SIGUSR1,
+        )
+        self.starts += 1
+        self._console.info("HAProxy is started", pid=self._child.pid)
+        self._changed()
+
+    @property
+    def next_deadline(self) -> float:
+        """When `tick` has something to do, monotonic seconds."""
+        return self._due if self._due is not None else float("inf")
+
+    def reaped(self, pid: int, status: int) -> bool:
+        """Take note of the end of a process, if it was this one."""
+        child = self._child
+        if child is None or child.pid != pid or not child.running:
+            return False
+        child.ended(status)
+        if self._command:
+            now = self._loop.now()
+            if now - child.started >= _CALM:
+                self._pause = 0
+            pause = _PAUSES[min(self._pause, len(_PAUSES) - 1)]
+            self._pause += 1
+            self._due = now + pause
+            self._console.error(f"HAProxy has {child.outcome}; it is started again in {pause:g} s", pid=pid)
+        self._changed()
+        return True
+
+    def stop(self, number: int) -> None:
+        """End it with this signal, and start none again until `want` is called."""
+        self._command = ()
+        self._due = None
+        self._pause = 0
+        if self._child is not None:
+            self._child.send(number)
