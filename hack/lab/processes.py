@@ -21,13 +21,22 @@ class ProcessFailed(Exception):  # noqa: N818 - reads as what happened
 
 
 class Process:
-    """One program of ours. `async with Process(...)` ends it, by SIGTERM and then by SIGKILL."""
+    """One program of ours. `async with Process(...)` ends it, by SIGTERM and then by SIGKILL.
+
+    `enter` is called in the child before the program starts (`lab.places.Place.enter_for_good`).
+    """
 
     def __init__(
-        self, name: str, *arguments: str, log: Path, environment: Mapping[str, str] | None = None
+        self,
+        name: str,
+        *arguments: str,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        enter: Callable[[], None] | None = None,
     ) -> None:
         self.name = name
         self.log = log
+        self._enter = enter
         self._arguments = arguments
         self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
         self._process: asyncio.subprocess.Process
@@ -47,7 +56,7 @@ class Process:
                 stderr=output,
                 env=self._environment,
                 start_new_session=True,  # Ctrl-C in the terminal is ours to act on, in the right order
-                preexec_fn=_die_with_parent,
+                preexec_fn=self._prepare,
             )
         return self
 
@@ -61,6 +70,25 @@ class Process:
         except TimeoutError:
             self._process.kill()
             await self._process.wait()
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.returncode is None
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, if it still runs."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
+    async def ended(self) -> int:
+        """Wait for its end; its exit status, negative for a signal."""
+        return await self._process.wait()
+
+    def _prepare(self) -> None:
+        _die_with_parent()
+        if self._enter is not None:
+            self._enter()
 
     async def until(self, ready: Callable[[str], bool]) -> str:
         """Wait until the log satisfies `ready`; the log so far.

@@ -60,15 +60,19 @@ class ArmError(Exception):
 
 
 class Arm:
-    """A client of ARM that is not the operator; use it as `async with Arm(url, ca_file) as arm`."""
+    """A client of ARM that is not the operator; use it as `async with Arm(url, ca_file) as arm`.
 
-    def __init__(self, url: str, ca_file: Path) -> None:
+    `connector` is for aiohttp's (`socket_factory`, where the emulator is in a network namespace).
+    """
+
+    def __init__(self, url: str, ca_file: Path, **connector: Any) -> None:
         self.url = url.rstrip("/")
         self._ca_file = ca_file
+        self._connector = connector
         self._session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
-        self._session = await signed_in(self.url, self._ca_file, CLIENT, force_close=True)
+        self._session = await signed_in(self.url, self._ca_file, CLIENT, force_close=True, **self._connector)
         forbid_silent_repetition(self._session)
         return self
 
