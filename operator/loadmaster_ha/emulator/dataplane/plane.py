@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from loadmaster_ha.emulator.dataplane.configuration import Options
 
 _LOG = logging.getLogger(__name__)
-_PATIENCE_SECONDS: Final = 5.0
+_PATIENCE_SECONDS: Final = 30.0
 _SETTLE_SECONDS: Final = 0.1
 _RESTART_SECONDS: Final = 0.5
 _LONGEST_LINE: Final = 1 << 28
@@ -49,6 +49,7 @@ class DataPlane:
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._listening: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._sent = ""
         self._number = 0
@@ -114,7 +115,7 @@ class DataPlane:
                 env=environment,
             )
         reader, self._writer = await asyncio.open_connection(sock=ours, limit=_LONGEST_LINE)
-        self._tasks.append(asyncio.create_task(self._listen(reader)))
+        self._listening = asyncio.create_task(self._listen(reader, self._writer))
 
     async def _end_process(self) -> None:
         if self._writer is not None:
@@ -130,7 +131,7 @@ class DataPlane:
 
     async def _request(self, kind: str, body: str) -> Any:
         if self._writer is None:
-            raise DataPlaneError("the data plane's process has not been started")
+            raise DataPlaneError("the data plane's process does not run")
         self._number += 1
         number = self._number
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -143,18 +144,24 @@ class DataPlane:
         finally:
             self._waiting.pop(number, None)
 
-    async def _listen(self, reader: asyncio.StreamReader) -> None:
-        while line := await reader.readline():
-            message = json.loads(line)
-            if "reason" in message:
-                self._reasons[message["probe"], message["member"]] = message["reason"]
-                continue
-            waiting = self._waiting.get(message.get("applied", message.get("number")))
-            if waiting is not None and not waiting.done():
-                waiting.set_result(message.get("answer"))
+    async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while line := await reader.readline():
+                self._take(json.loads(line))
+        if self._writer is writer:
+            self._writer = None
+        writer.close()
         for waiting in self._waiting.values():
             if not waiting.done():
                 waiting.set_exception(ConnectionResetError("the data plane's process has ended"))
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if "reason" in message:
+            self._reasons[message["probe"], message["member"]] = message["reason"]
+            return
+        waiting = self._waiting.get(message.get("applied", message.get("number")))
+        if waiting is not None and not waiting.done():
+            waiting.set_result(message.get("answer"))
 
     async def _follow(self) -> None:
         """Pass every change on; start the process again when it has died."""
@@ -175,8 +182,6 @@ class DataPlane:
 
     async def _restart(self, code: int) -> None:
         _LOG.error("the data plane's process has ended with %s: all flows are lost; starting it again", code)
-        if self._writer is not None:
-            self._writer.close()
         self._sent = ""
         self._reasons.clear()
         await self._spawn()
@@ -185,8 +190,11 @@ class DataPlane:
         """Let operations take effect when they are due: without requests nobody else does."""
         while True:
             await asyncio.sleep(_SETTLE_SECONDS)
-            self._cloud.operations.settle()
-            self._cloud.store.flush()
+            try:
+                self._cloud.operations.settle()
+                self._cloud.store.flush()
+            except Exception:  # noqa: BLE001 - logged with its trace; the next ones must still be settled
+                _LOG.exception("an operation could not take effect")
 
 
 def _search_path() -> str:
