@@ -7,6 +7,7 @@ import pytest
 from tests.support.partner_links import Unit, pair_of_units, until
 
 from loadmaster_ha.agent.ha.model import LinkEnd
+from loadmaster_ha.agent.link.dialling import dial
 from loadmaster_ha.agent.link.framing import LONGEST_MESSAGE, MessageTooLong
 
 
@@ -105,6 +106,28 @@ async def test_both_units_that_dial_at_once_keep_the_same_one_connection(tmp_pat
                 one.link.send("report", {"turn": turn})
                 other.link.send("report", {"turn": turn})
                 await until(lambda: bool(one.told.messages and other.told.messages))  # noqa: B023
+
+
+async def test_a_dial_that_fails_is_no_news_once_the_partner_has_dialled(tmp_path, monkeypatch):
+    one, other = pair_of_units(tmp_path)
+    dialled = asyncio.Event()
+
+    async def blocked_one_way(own, partner, port, context):
+        if own == one.settings.address:
+            dialled.set()
+            await asyncio.sleep(0.5)
+            raise TimeoutError
+        return await dial(own, partner, port, context)
+
+    monkeypatch.setattr("loadmaster_ha.agent.link.partner.dial", blocked_one_way)
+    async with one.running():
+        await dialled.wait()
+        async with other.running():
+            await until(lambda: one.told.linked and other.told.linked)
+            downs = len(one.told.downs)
+            await asyncio.sleep(1.5)
+            assert len(one.told.downs) == downs
+            assert one.told.linked
 
 
 async def test_a_port_changed_on_both_units_takes_the_link_along(linked):

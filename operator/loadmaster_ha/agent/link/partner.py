@@ -333,8 +333,10 @@ class PartnerLink:
         self._failed(ended)
         self._changed.set()
 
-    def _failed(self, ended: Ended) -> LinkEnd:
-        """There is no link, and why."""
+    def _failed(self, ended: Ended) -> LinkEnd | None:
+        """There is no link, and why; None if there is one after all, through the partner's dial."""
+        if self._current is not None:
+            return None
         counters = self.counters
         counters.ends[ended.end] += 1
         if ended.detail != counters.last_error:  # the same again is no news
