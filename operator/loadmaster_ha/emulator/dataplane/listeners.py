@@ -60,6 +60,8 @@ class TcpListener:
 
     def deliver_to(self, rule: Rule, members: tuple[Member, ...]) -> None:
         """Take the rule's present form and its members that take new flows."""
+        if (rule, members) == (self.rule, self.members):
+            return
         self.rule, self.members = rule, members
         was_full = self._door.is_full
         self._door.close_to(

@@ -159,9 +159,9 @@ class DataPlane:
         if "reason" in message:
             self._reasons[message["probe"], message["member"]] = message["reason"]
             return
-        waiting = self._waiting.get(message.get("applied", message.get("number")))
+        waiting = self._waiting.get(message["number"])
         if waiting is not None and not waiting.done():
-            waiting.set_result(message.get("answer"))
+            waiting.set_result(message["answer"])
 
     async def _follow(self) -> None:
         """Pass every change on; start the process again when it has died."""

@@ -4,7 +4,7 @@ It talks JSON, one object a line, over the socket whose descriptor it is given:
 
 | from the emulator | back |
 | --- | --- |
-| `{"configure": ..., "number": n}` | `{"applied": n, "problems": {rule: text}}` |
+| `{"configure": ..., "number": n}` | `{"answer": {rule: problem}, "number": n}` |
 | `{"ask": "flows" or "probes", "number": n}` | `{"answer": ..., "number": n}` |
 | | `{"probe": id, "member": id, "up": bool, "reason": code}` after each change of the reason |
 
@@ -82,7 +82,7 @@ class Worker:
     def _take(self, message: dict[str, Any]) -> None:
         if "configure" in message:
             self._balancing.apply(Configuration.from_json(message["configure"]))
-            self._send({"applied": message["number"], "problems": self._balancing.problems()})
+            self._send({"answer": self._balancing.problems(), "number": message["number"]})
             return
         views = {"flows": self._balancing.view_flows, "probes": self._balancing.view_probes}
         self._send({"answer": views[message["ask"]](), "number": message["number"]})
