@@ -24,6 +24,7 @@ SERVICE_DEFAULTS: Final[Mapping[str, Json]] = MappingProxyType(
         "PersistTimeout": 0,
         "Cookie": "",
         "Idletime": 660,
+        "ServerInit": 0,
         "CheckType": "tcp",
         "CheckPort": 0,
         "CheckUrl": "",
@@ -51,7 +52,8 @@ SERVICE_DEFAULTS: Final[Mapping[str, Json]] = MappingProxyType(
         "DefaultGW": "",
     }
 )
-"""`VStype` and `CheckType` are decided by the port when a service is added (`by_port`)."""
+"""`VStype` and `CheckType` are decided by the port when a service is added (`by_port`). `ServerInit`, the
+protocol in which the server speaks first, is only kept: HAProxy connects without waiting for the client."""
 
 REAL_SERVER_DEFAULTS: Final[Mapping[str, Json]] = MappingProxyType(
     {

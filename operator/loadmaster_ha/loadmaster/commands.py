@@ -15,6 +15,7 @@ from loadmaster_ha.loadmaster.catalogue import (
     ha,
     network,
     services,
+    statistics,
     system,
     users,
 )
@@ -33,6 +34,7 @@ COMMANDS: Final[Mapping[str, Command]] = _gather(
     system.COMMANDS,
     ha.COMMANDS,
     services.COMMANDS,
+    statistics.COMMANDS,
     certificates.COMMANDS,
     geo.COMMANDS,
     network.COMMANDS,

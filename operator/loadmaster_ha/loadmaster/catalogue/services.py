@@ -1,6 +1,6 @@
-"""Commands of virtual services and real servers, and their statistics.
+"""Commands of virtual services and real servers; what they count is `statistics`.
 
-Source: "RESTful API Interface Description", 3.6.1, 3.8 and 3.10; the order and the v2 types of a service's
+Source: "RESTful API Interface Description", 3.6.1 and 3.10; the order and the v2 types of a service's
 fields are those of recorded answers of an appliance (a port is a text in v2, an index a number).
 """
 
@@ -342,85 +342,6 @@ _TOTALS: Final = Record(
         for state in ("Total", "Up", "Down", "Disabled")
     ),
 )
-_COUNTS: Final = (
-    *("ConnsPerSec", "TotalConns", "BitsPerSec", "TotalBits"),
-    *("BytesPerSec", "TotalBytes", "PktsPerSec", "TotalPackets"),
-)
-
-
-def _numbers(*names: str) -> tuple[Field, ...]:
-    return tuple(Field(name, Kind.NUMBER) for name in names)
-
-
-_VS_ROW: Final = Record(
-    (
-        Field("VSAddress"),
-        Field("VSPort", Kind.NUMBER),
-        Field("VSProt"),
-        Field("Index", Kind.NUMBER),
-        Field("Status"),
-        Field("ErrorCode", Kind.NUMBER),
-        Field("Enable", Kind.BIT),
-        *_numbers("TotalConns", "TotalPkts", "TotalBytes", "TotalBits", "ActiveConns"),
-        *_numbers("BytesRead", "BytesWritten", "ConnsPerSec"),
-        Field("WafEnable", Kind.BIT),
-    ),
-    open=True,
-)
-_RS_ROW: Final = Record(
-    (
-        *_numbers("VSIndex", "RSIndex"),
-        Field("Addr"),
-        Field("Port", Kind.NUMBER),
-        Field("Enable", Kind.BIT),
-        *_numbers("Weight", "ActivConns", "Persist", "Conns", "Pkts", "Bytes", "Bits"),
-        *_numbers("BytesRead", "BytesWritten", "ConnsPerSec"),
-    ),
-    open=True,
-)
-_PROCESSORS: Final = Record(
-    (
-        Rows("total", Record(_numbers("User", "System", "Idle", "IOWaiting"), open=True), many=None),
-        Rows(
-            "cpu",
-            Record(
-                _numbers("cpu", "User", "System", "HWInterrupts", "SWInterrupts", "Idle", "IOWaiting"),
-                open=True,
-            ),
-            named_by="cpu",
-            prefix="cpu",
-        ),
-    ),
-)
-_MEMORY: Final = ("MBtotal", "memused", "MBused", "percentmemused", "memfree", "MBfree", "percentmemfree")
-_LINK: Final = ("ifaceID", "speed", "in", "inbytes", "inbytesTotal", "out", "outbytes", "outbytesTotal")
-_DISK: Final = ("GBtotal", "GBused", "percentused", "GBfree", "percentfree")
-STATISTICS: Final = Record(
-    (
-        Rows("CPU", _PROCESSORS, many=None),
-        Rows("Memory", Record(_numbers(*_MEMORY), open=True), many=None),
-        Rows(
-            "Network",
-            Record(
-                (Rows("Interface", Record((Field("Name"), *_numbers(*_LINK)), open=True), named_by="Name"),)
-            ),
-            many=None,
-        ),
-        Rows(
-            "DiskUsage",
-            Record((Rows("partition", Record((Field("name"), *_numbers(*_DISK)), open=True)),)),
-            many=None,
-        ),
-        Rows("VStotals", Record(_numbers(*_COUNTS), open=True), many=None),
-        Rows("Vs", _VS_ROW),
-        Rows("Rs", _RS_ROW),
-        Rows("TPS", Record(_numbers("Total", "SSL")), many=None),
-        Rows("Timestamp", Record(_numbers("Sec", "Usec", "Period")), many=None),
-        Field("ChangeTime", Kind.NUMBER),
-    ),
-    open=True,
-)
-
 COMMANDS: Final = (
     Command("listvs", "All virtual services.", reply=Data(Record((Rows("VS", SERVICE),)))),
     Command("showvs", "One virtual service.", parameters=_WHICH_REQUIRED, reply=Data(SERVICE)),
@@ -485,5 +406,4 @@ COMMANDS: Final = (
         permissions=_SERVERS,
     ),
     Command("vstotals", "How many services and servers are up, down, disabled.", reply=Data(_TOTALS)),
-    Command("stats", "Counters of the unit, its services and servers.", reply=Data(STATISTICS)),
 )
