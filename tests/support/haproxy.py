@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ctypes
+import inspect
 import json
 import os
 import random
@@ -110,11 +111,15 @@ class Rig:
 
 
 async def eventually(condition, limit: float = 20.0):
-    """Wait until something is so; the limit is a safety net."""
+    """Wait until something is so (`condition` may be a coroutine function); the limit is a safety net."""
     async with asyncio.timeout(limit):
-        while not (found := condition()):  # noqa: ASYNC110 - the condition is somebody else's
+        while True:
+            found = condition()
+            if inspect.isawaitable(found):
+                found = await found
+            if found:
+                return found
             await asyncio.sleep(0.02)
-    return found
 
 
 @contextlib.contextmanager
@@ -235,7 +240,8 @@ async def get(address: str, port: int, path: str = "/", headers: str = "") -> tu
         writer.close()
     head, _, body = data.decode().partition("\r\n\r\n")
     lines = head.split("\r\n")
-    fields = dict(line.lower().split(": ", 1) for line in lines[1:])
+    pairs = [line.split(": ", 1) for line in lines[1:]]
+    fields = {name.lower(): value for name, value in pairs}
     return int(lines[0].split()[1]), fields, body
 
 

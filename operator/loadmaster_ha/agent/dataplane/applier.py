@@ -17,7 +17,7 @@ from loadmaster_ha.agent.dataplane import server_state
 from loadmaster_ha.agent.dataplane.checker import files_of
 from loadmaster_ha.agent.dataplane.difference import Commands, Difference, Reload, Same, difference
 from loadmaster_ha.agent.dataplane.files import Folder
-from loadmaster_ha.agent.dataplane.model import Configuration, fingerprint_in
+from loadmaster_ha.agent.dataplane.model import Configuration, Server, fingerprint_in
 from loadmaster_ha.agent.dataplane.runtime import MasterSocket, NotRunning, Processes, ReloadFailed
 
 log = logging.getLogger(__name__)
@@ -53,9 +53,11 @@ class Applier:
     """What the current worker runs; None: not known, or there is none."""
     reloaded_at: float = float("-inf")
     """The event loop's time of the last reload."""
-    lingering: set[str] = field(default_factory=set)
-    """`backend/server` of servers that were taken away and still have connections."""
-    _written: Configuration | None = None
+    lingering: dict[str, Server] = field(default_factory=dict)
+    """By `backend/server`, those that were taken away and still have connections."""
+    written: Configuration | None = None
+    """What was last written for an HAProxy that starts."""
+    _absent_since: float | None = None
     _identity: tuple[int, ...] = ()
 
     async def look(self, wanted: Configuration) -> Processes | None:
@@ -67,15 +69,22 @@ class Applier:
         try:
             processes = await self.master.processes()
             if processes.workers and self._identity == (processes.master, *processes.workers):
+                self._absent_since = None
                 return processes
             description = _DESCRIPTION.search(await self.master.worker(["show info"]))
         except NotRunning:
             self.running, self._identity = None, ()
+            self._absent_since = self._absent_since or asyncio.get_running_loop().time()
             return None
+        self._absent_since = None
         self._identity = (processes.master, *processes.workers)
         self.lingering.clear()
         self.running = self._recognised(description[1] if description else "", wanted)
         return processes
+
+    def absent_for(self) -> float:
+        """For how many seconds `look` has found nobody."""
+        return 0.0 if self._absent_since is None else asyncio.get_running_loop().time() - self._absent_since
 
     def needs_reload(self, wanted: Configuration) -> bool:
         """Whether `apply` would reload (after `look`)."""
@@ -112,7 +121,7 @@ class Applier:
         for where in sorted(self.lingering):
             answer = await self.master.worker([f"del server {where}"])
             if "deleted" in answer.lower() or "no such" in answer.lower():
-                self.lingering.discard(where)
+                del self.lingering[where]
 
     def _step_to(self, wanted: Configuration) -> Difference:
         if self.running is None:
@@ -120,15 +129,15 @@ class Applier:
         return difference(self.running, wanted, self.lingering)
 
     def _recognised(self, fingerprint: str, wanted: Configuration) -> Configuration | None:
-        if fingerprint and self._written is not None and fingerprint == self._written.fingerprint:
-            return self._written
+        if fingerprint and self.written is not None and fingerprint == self.written.fingerprint:
+            return self.written
         # We are new here: HAProxy outlived the process before us. The files tell what was last wanted of it.
         on_disk = fingerprint_in(self.folder.read("haproxy.cfg") or "")
         return wanted if fingerprint and fingerprint == on_disk == wanted.fingerprint else None
 
     def _write(self, configuration: Configuration) -> None:
         self.folder.put(files_of(configuration))
-        self._written = configuration
+        self.written = configuration
 
     def _tidy(self, configuration: Configuration) -> None:
         self.folder.keep_only("certificates", {**configuration.certificates, **configuration.lists})
@@ -146,7 +155,11 @@ class Applier:
         answer = await self.master.worker(step.commands)
         if complaint := next((line for line in answer.splitlines() if _COMPLAINT.search(line)), ""):
             return f"HAProxy says to a change at run time: {complaint}"
-        self.lingering.update(step.removed)
+        again = {
+            f"{name}/{server.name}" for name in step.sections for server in wanted.sections[name].servers
+        }
+        self.lingering = {where: each for where, each in self.lingering.items() if where not in again}
+        self.lingering |= step.removed
         await self.delete_lingering()
         rows = server_state.parse(await self.master.worker(["show servers state"]))
         return server_state.deviation(rows, (wanted.sections[name] for name in step.sections))

@@ -9,17 +9,18 @@ this notices and looks at what it runs.
 import asyncio
 import contextlib
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from loadmaster_ha.agent.api.unit import ServiceStatistics
-from loadmaster_ha.agent.dataplane import listening, statistics
-from loadmaster_ha.agent.dataplane.admission import Admission, admit
+from loadmaster_ha.agent.dataplane import statistics
 from loadmaster_ha.agent.dataplane.applier import RELOAD_PAUSE, Applier, Done
+from loadmaster_ha.agent.dataplane.candidates import Candidates, Wish
 from loadmaster_ha.agent.dataplane.checker import Checker, plain_version
-from loadmaster_ha.agent.dataplane.configuration import Renderer, render
+from loadmaster_ha.agent.dataplane.configuration import render
 from loadmaster_ha.agent.dataplane.files import Folder
 from loadmaster_ha.agent.dataplane.limits import conflict, refusal
 from loadmaster_ha.agent.dataplane.model import Configuration, ConfigurationRefused, Node
@@ -33,8 +34,8 @@ log = logging.getLogger(__name__)
 _LOOK_INTERVAL: Final = 2.0
 """Seconds between two looks at who runs, when nothing is to be done."""
 _RETRY_PAUSES: Final = (2.0, 5.0, 15.0, 60.0)
-_BLAME_ROUNDS: Final = 5
-"""How often services that HAProxy refuses are left out before it is given up."""
+_STARTING: Final = 3.0
+"""Seconds that an HAProxy that is not there may be about to start: it binds its ports before it answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,6 @@ class Outcome:
     """Why it failed, in words."""
     rejected: Mapping[ServiceKey, str] = field(default_factory=dict)
     """Services that are not served as they should be, with the reason; the others are."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Wish:
-    number: int
-    services: tuple[VirtualService, ...]
-    certificates: Mapping[str, str] = field(repr=False)
 
 
 class DataPlane:
@@ -80,21 +74,30 @@ class DataPlane:
         self._checker = Checker(binary, Folder(directory / "candidate"))
         self._trial = Checker(binary, Folder(directory / "trial"))
         self._applier = Applier(MasterSocket(node.paths.master), Folder(directory))
-        self._renderer = Renderer()
+        self._candidates = Candidates(self._checker, external=external)
         self._watch = HealthWatch(node.paths.health, health_changed)
-        self._wish = _Wish(0, (), {})
-        self._answered = 0
-        self._served: dict[int, VirtualService] = {}
-        self._checked = ""
         self._version = ""
+        self._wish = Wish(0, (), {})
+        self._tried: Wish | None = None
+        self._aim: Configuration | None = None
         self._retries = 0
+        self._try_again = 0.0
+        self._answered = 0
         self._wake = asyncio.Event()
         self._news = asyncio.Condition()
         self._trying = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
+        self._reloads: Counter[str] = Counter()
         self.outcome = Outcome(None, "nothing was asked for yet")
-        self.reloads: Counter[str] = Counter()
+
+    @property
+    def reloads(self) -> Mapping[str, int]:
         """Reloads by outcome: `ok`, `failed`, and `refused` for those that the check before prevented."""
+        return {
+            "ok": self._reloads["ok"],
+            "failed": self._reloads["failed"],
+            "refused": self._candidates.refusals,
+        }
 
     @property
     def health(self) -> Health:
@@ -109,6 +112,7 @@ class DataPlane:
     def move(self, node: Node) -> None:
         """The unit's addresses or ports have changed; its paths cannot."""
         self._node = replace(node, paths=self._node.paths)
+        self._tried = None
         self._wake.set()
 
     async def start(self) -> None:
@@ -138,7 +142,7 @@ class DataPlane:
             services: every service of the unit.
             certificates: PEM texts (certificate, chain, key) by name; `""` is the unit's own default one.
         """
-        self._wish = _Wish(self._wish.number + 1, tuple(services), dict(certificates))
+        self._wish = Wish(self._wish.number + 1, tuple(services), dict(certificates))
         self._retries = 0
         self._wake.set()
         return self._wish.number
@@ -191,124 +195,103 @@ class DataPlane:
 
     def _must_be_free(self, service: VirtualService) -> None:
         running = self._applier.running
-        if running is None or not service.enabled:
-            return
-        ports = {(service.key.address, port) for port in (service.key.port, *service.extra_ports)}
-        if reason := listening.obstacle(ports - _listens(running), privileged_elsewhere=self._external):
-            raise ConfigurationRefused(reason, {service.key: reason})
+        if running is not None:
+            for key, reason in self._candidates.occupied([service], self._node, _listens(running)).items():
+                raise ConfigurationRefused(reason, {key: reason})
 
     async def _work(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._pause()):
+                async with asyncio.timeout(_LOOK_INTERVAL):
                     await self._wake.wait()
             self._wake.clear()
             if self._wish.number:
-                await self._bring_about()
+                await self._bring_about(self._wish)
 
-    def _pause(self) -> float:
-        if self.outcome.done is None and self._wish.number:
-            return _RETRY_PAUSES[min(self._retries, len(_RETRY_PAUSES) - 1)]
-        return _LOOK_INTERVAL
-
-    async def _bring_about(self) -> None:
-        wish = self._wish
+    async def _bring_about(self, wish: Wish) -> None:
         try:
             outcome = await self._attempt(wish)
         except (ConfigurationRefused, ReloadFailed, NotRunning, Silent, OSError) as error:
+            self._aim = None
             outcome = Outcome(None, str(error))
         if outcome is None:
             return
-        self._retries = self._retries + 1 if outcome.done is None else 0
-        if outcome.detail != self.outcome.detail and outcome.done is None:
-            log.error("HAProxy keeps its former configuration: %s", outcome.detail)
-        self._tell_rejections(outcome)
+        trouble = outcome.done is None or bool(outcome.rejected)
+        self._tried = wish
+        self._try_again = self._now() + (
+            _RETRY_PAUSES[min(self._retries, len(_RETRY_PAUSES) - 1)] if trouble else math.inf
+        )
+        self._retries = self._retries + 1 if trouble else 0
+        self._tell(outcome)
         self.outcome = outcome
         async with self._news:
             self._answered = wish.number
             self._news.notify_all()
 
-    async def _attempt(self, wish: _Wish) -> Outcome | None:
-        """Bring a wish about; None: a newer one came, or it has to wait for the pause between reloads."""
-        admission, wanted = self._render(wish, {})
-        processes = await self._applier.look(wanted)
+    async def _attempt(self, wish: Wish) -> Outcome | None:
+        """Bring a wish about; None: there is no news, or a newer wish came meanwhile."""
+        if wish is self._tried and self._now() < self._try_again and await self._still_so():
+            return None
+        candidate = self._candidates.untried(wish, self._node)
+        processes = await self._applier.look(candidate.configuration)
         if processes is not None:
             self._same_version(processes)
-        if self._applier.running is not None and self._applier.running.fingerprint == wanted.fingerprint:
-            await self._applier.delete_lingering()
-            self._served = {service.index: service for service in admission.services}
-            return Outcome(Done.NOTHING, rejected=admission.rejected)
-        if processes is not None and self._applier.needs_reload(wanted) and await self._too_soon(wish):
-            return None
-        admission, wanted = await self._checked_configuration(wish, running=processes is not None)
-        try:
-            done = await self._applier.apply(wanted, processes)
-        except ReloadFailed:
-            self.reloads["failed"] += 1
-            raise
-        if done is Done.RELOAD:
-            self.reloads["ok"] += 1
-        self._served = {service.index: service for service in admission.services}
-        return Outcome(done, rejected=admission.rejected)
+        done = Done.NOTHING
+        if (
+            self._applier.running is None
+            or self._applier.running.fingerprint != candidate.configuration.fingerprint
+        ):
+            if processes is not None and self._applier.needs_reload(candidate.configuration):
+                await self._pause()
+                if wish is not self._wish:
+                    self._wake.set()
+                    return None
+            candidate = await self._candidates.tried(wish, self._node, self._occupied(wish, processes))
+            done = await self._apply(candidate.configuration, processes)
+        self._candidates.serve(candidate)
+        self._aim = candidate.configuration
+        return Outcome(done, rejected=candidate.rejected)
 
-    async def _too_soon(self, wish: _Wish) -> bool:
-        """Wait for the pause between reloads to be over; whether a newer wish came meanwhile."""
-        pause = self._applier.reloaded_at + RELOAD_PAUSE - asyncio.get_running_loop().time()
-        if pause <= 0:
-            return False
-        await asyncio.sleep(pause)
-        self._wake.set()
-        return wish is not self._wish
-
-    async def _checked_configuration(self, wish: _Wish, *, running: bool) -> tuple[Admission, Configuration]:
-        """What HAProxy accepts of a wish, without the services that it refuses.
-
-        Raises:
-            ConfigurationRefused: it refuses it, and no service is to blame.
-        """
-        rejected = self._occupied(wish, running=running)
-        for _ in range(_BLAME_ROUNDS):
-            admission, wanted = self._render(wish, rejected)
-            if wanted.fingerprint == self._checked:
-                return admission, wanted
-            try:
-                await self._checker.check(wanted)
-            except ConfigurationRefused as refused:
-                self.reloads["refused"] += 1
-                if not refused.services:
-                    raise
-                rejected = {**rejected, **refused.services}
-                # A former version of one to blame is to blame too if it was in there already.
-                self._served = {
-                    index: service
-                    for index, service in self._served.items()
-                    if not (service.key in refused.services and service in admission.services)
-                }
-                continue
-            self._checked = wanted.fingerprint
-            return admission, wanted
-        raise ConfigurationRefused(
-            "HAProxy refuses one configuration after the other; its words are in the log"
+    async def _still_so(self) -> bool:
+        """Whether HAProxy still runs what it was brought to; deletes what can be deleted by now."""
+        if self._aim is None:
+            return True  # it was not; the pause before the next attempt is not over
+        processes = await self._applier.look(self._aim)
+        if processes is None:
+            # If it does not come, a port that somebody else has may be what keeps it from starting.
+            return self.outcome.done is Done.FILES and self._applier.absent_for() < _STARTING
+        await self._applier.delete_lingering()
+        return (
+            self._applier.running is not None and self._applier.running.fingerprint == self._aim.fingerprint
         )
 
-    def _render(self, wish: _Wish, rejected: Mapping[ServiceKey, str]) -> tuple[Admission, Configuration]:
-        admission = admit(wish.services, self._served, self._node, wish.certificates, rejected)
-        return admission, self._renderer.render(admission.services, self._node, wish.certificates)
+    async def _apply(self, configuration: Configuration, processes: Processes | None) -> Done:
+        try:
+            done = await self._applier.apply(configuration, processes)
+        except ReloadFailed:
+            self._reloads["failed"] += 1
+            raise
+        if done is Done.RELOAD:
+            self._reloads["ok"] += 1
+        return done
 
-    def _occupied(self, wish: _Wish, *, running: bool) -> Mapping[ServiceKey, str]:
-        """Services on ports that somebody else has."""
-        former = self._applier.running
-        if running and former is None:
-            return {}  # HAProxy itself has some of them, and we do not know which
-        own = _listens(former) if former else set()
-        found = {}
-        for service in wish.services:
-            ports = {(service.key.address, port) for port in (service.key.port, *service.extra_ports)} - own
-            if service.enabled and ports and self._node.interface_of(service.key.address):
-                reason = listening.obstacle(ports, privileged_elsewhere=self._external)
-                if reason:
-                    found[service.key] = reason
-        return found
+    async def _pause(self) -> None:
+        """Wait until the next reload may be."""
+        await asyncio.sleep(max(0.0, self._applier.reloaded_at + RELOAD_PAUSE - self._now()))
+
+    def _occupied(self, wish: Wish, processes: Processes | None) -> Mapping[ServiceKey, str]:
+        """Services on ports that another program has.
+
+        Those that HAProxy has, or is about to have because it is just starting, look the same from outside.
+        """
+        own = self._applier.running
+        if processes is None and self._applier.absent_for() < _STARTING:
+            own = self._applier.written
+            if own is None and self._node.paths.configuration.exists():
+                return {}
+        elif processes is not None and own is None:
+            return {}
+        return self._candidates.occupied(wish.services, self._node, _listens(own) if own else set())
 
     def _same_version(self, processes: Processes) -> None:
         running = plain_version(processes.version)
@@ -318,10 +301,16 @@ class DataPlane:
                 "nothing is changed until both are the same (restart HAProxy, or change the binary)"
             )
 
-    def _tell_rejections(self, outcome: Outcome) -> None:
+    def _tell(self, outcome: Outcome) -> None:
+        if outcome.done is None and outcome.detail != self.outcome.detail:
+            log.error("HAProxy keeps its former configuration: %s", outcome.detail)
         for key, reason in outcome.rejected.items():
             if self.outcome.rejected.get(key) != reason:
                 log.error("virtual service %s is not served as it is set: %s", key, reason)
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
 
 
 def _listens(configuration: Configuration) -> set[tuple[str, int]]:

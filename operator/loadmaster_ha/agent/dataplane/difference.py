@@ -5,8 +5,9 @@ cannot. The answer is a list of commands for one worker, so whoever has executed
 (`server_state`) and reloads when it is not what it should be.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TypeAlias
 
 from loadmaster_ha.agent.dataplane.model import Configuration, Section, Server
@@ -23,8 +24,8 @@ class Commands:
 
     commands: tuple[str, ...]
     """Answered with an empty line, or a word about what was done."""
-    removed: tuple[str, ...]
-    """`backend/server` of those put in maintenance, to be deleted once their connections are over."""
+    removed: Mapping[str, Server]
+    """By `backend/server`, those put in maintenance, to be deleted once their connections are over."""
     certificates: Mapping[str, str]
     """Certificates with new contents, by path."""
     sections: tuple[str, ...]
@@ -39,37 +40,44 @@ class Reload:
 
 
 Difference: TypeAlias = Same | Commands | Reload
+Lingering: TypeAlias = Mapping[str, Server]
+"""By `backend/server`, servers that were taken away at run time and still have connections: the worker knows
+them, in maintenance."""
 
 
-def difference(running: Configuration, wanted: Configuration, lingering: Iterable[str] = ()) -> Difference:
+def difference(
+    running: Configuration, wanted: Configuration, lingering: Lingering = MappingProxyType({})
+) -> Difference:
     """The least that makes a HAProxy that runs the one configuration run the other.
 
     Args:
         running: what the worker runs.
         wanted: what it shall run.
-        lingering: `backend/server` that earlier commands took away and that could not be deleted yet.
+        lingering: what the worker has besides.
     """
     if running.fingerprint == wanted.fingerprint:
         return Same()
-    if reason := _needs_reload(running, wanted, frozenset(lingering)):
+    if reason := _needs_reload(running, wanted, lingering):
         return Reload(reason)
     commands: list[str] = []
-    removed: list[str] = []
+    removed: dict[str, Server] = {}
     changed: list[str] = []
     for name, section in wanted.sections.items():
         former = running.sections[name]
         if former.servers == section.servers:
             continue
+        gone = _removed(former, section)
         changed.append(name)
-        commands += _commands(former, section)
-        removed += _removed(former, section)
+        removed |= gone
+        commands += _commands(_known(former, lingering), section)
+        commands += [f"set server {where} state maint" for where in gone]
     certificates = {
         path: pem for path, pem in wanted.certificates.items() if pem != running.certificates[path]
     }
-    return Commands(tuple(commands), tuple(removed), certificates, tuple(changed))
+    return Commands(tuple(commands), removed, certificates, tuple(changed))
 
 
-def _needs_reload(running: Configuration, wanted: Configuration, lingering: frozenset[str]) -> str:
+def _needs_reload(running: Configuration, wanted: Configuration, lingering: Lingering) -> str:
     if running.common != wanted.common:
         return "the part that all services share changes"
     if running.sections.keys() != wanted.sections.keys():
@@ -83,37 +91,38 @@ def _needs_reload(running: Configuration, wanted: Configuration, lingering: froz
     return ""
 
 
-def _section_needs_reload(former: Section, wanted: Section, lingering: frozenset[str]) -> str:
-    if (former.head, former.tail, former.growable, former.ordered) != (
-        wanted.head,
-        wanted.tail,
-        wanted.growable,
-        wanted.ordered,
-    ):
+def _section_needs_reload(former: Section, wanted: Section, lingering: Lingering) -> str:
+    if replace(former, servers=()) != replace(wanted, servers=()):
         return "more than its real servers changes"
-    before = {server.name: server for server in former.servers}
-    after = {server.name: server for server in wanted.servers}
-    if not wanted.growable and before.keys() != after.keys():
+    before = [server.name for server in former.servers]
+    after = [server.name for server in wanted.servers]
+    if not wanted.growable and set(before) != set(after):
         return "real servers come or go, and its scheduling or persistence allows that in a reload only"
-    if wanted.ordered and list(before) != list(after):
+    if wanted.ordered and before != after:
         return "the order of its real servers changes"
-    for name, server in after.items():
-        if name not in before:
-            if f"{wanted.name}/{name}" in lingering:
-                return "a real server comes back before its old connections are over"
-        elif before[name].options != server.options:
-            return "the way its real servers are checked or spoken to changes"
+    known = _known(former, lingering)
+    if any(
+        server.name in known and known[server.name].options != server.options for server in wanted.servers
+    ):
+        return "the way its real servers are checked or spoken to changes"
     return ""
 
 
-def _commands(former: Section, wanted: Section) -> Iterator[str]:
-    before = {server.name: server for server in former.servers}
+def _known(section: Section, lingering: Lingering) -> dict[str, Server]:
+    """The servers that the worker has in this section, by name."""
+    rest = {
+        server.name: replace(server, maintenance=True)
+        for where, server in lingering.items()
+        if where == f"{section.name}/{server.name}"
+    }
+    return rest | {server.name: server for server in section.servers}
+
+
+def _commands(known: Mapping[str, Server], wanted: Section) -> Iterator[str]:
     for server in wanted.servers:
         where = f"{wanted.name}/{server.name}"
-        known = before.get(server.name)
-        yield from _added(where, server) if known is None else _changed(where, known, server)
-    for name in _removed(former, wanted):
-        yield f"set server {name} state maint"
+        before = known.get(server.name)
+        yield from _added(where, server) if before is None else _changed(where, before, server)
 
 
 def _added(where: str, server: Server) -> Iterator[str]:
@@ -136,6 +145,6 @@ def _changed(where: str, before: Server, server: Server) -> Iterator[str]:
         yield f"set server {where} state {'maint' if server.maintenance else 'ready'}"
 
 
-def _removed(former: Section, wanted: Section) -> list[str]:
+def _removed(former: Section, wanted: Section) -> dict[str, Server]:
     kept = {server.name for server in wanted.servers}
-    return [f"{former.name}/{server.name}" for server in former.servers if server.name not in kept]
+    return {f"{former.name}/{server.name}": server for server in former.servers if server.name not in kept}

@@ -5,17 +5,20 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeAlias
+
+_Mark: TypeAlias = tuple[int, int, int]
 
 
 class Folder:
-    """A folder of ours: remembers what is in its files, so that only what differs is written.
+    """A folder of ours: remembers what is in its files, so that only what differs is read or written.
 
     Everything in it is for this user alone: certificates come with their private keys.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._digests: dict[str, bytes] = {}
+        self._known: dict[str, tuple[_Mark, bytes]] = {}
 
     def read(self, name: str) -> str | None:
         """The text of a file; None when there is none, or it cannot be read."""
@@ -37,7 +40,7 @@ class Folder:
             digest = hashlib.sha256(data).digest()
             if self._digest(name) != digest:
                 _replace(self.path / name, data)
-                self._digests[name] = digest
+                self._known[name] = (_mark(self.path / name), digest)
                 folders.add((self.path / name).parent)
                 written.append(name)
         for folder in folders:
@@ -53,15 +56,24 @@ class Folder:
                 if name not in names:
                     with contextlib.suppress(OSError):
                         entry.unlink()
-                    self._digests.pop(name, None)
+                    self._known.pop(name, None)
 
     def _digest(self, name: str) -> bytes | None:
-        if name not in self._digests:
-            try:
-                self._digests[name] = hashlib.sha256((self.path / name).read_bytes()).digest()
-            except OSError:
-                return None
-        return self._digests[name]
+        """Of what is in a file now, whoever wrote it; None when there is none."""
+        path = self.path / name
+        try:
+            mark = _mark(path)
+            if name not in self._known or self._known[name][0] != mark:
+                self._known[name] = (mark, hashlib.sha256(path.read_bytes()).digest())
+        except OSError:
+            return None
+        return self._known[name][1]
+
+
+def _mark(path: Path) -> _Mark:
+    """What differs when a file has been written or replaced."""
+    status = path.stat()
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _replace(path: Path, data: bytes) -> None:
