@@ -1,0 +1,100 @@
+"""The processes of one unit, found by a mark in their environment, to be killed, frozen and measured.
+
+Children inherit the mark, also those that are nobody's children any more. Works without root for processes of
+one's own.
+"""
+
+import contextlib
+import os
+import signal
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+MARK = "LOADMASTER_LAB_UNIT"
+
+
+class UnitProcesses:
+    """All processes that were started with `environment`."""
+
+    def __init__(self) -> None:
+        self._mark = f"{MARK}={uuid.uuid4().hex}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a process has to be started with to be found."""
+        name, _, value = self._mark.partition("=")
+        return {name: value}
+
+    def pids(self, program: str | None = None) -> list[int]:
+        """The processes, oldest id first; those whose command line contains `program`, if it is given."""
+        return sorted(pid for pid in self._marked() if program is None or program in command_line(pid))
+
+    def send(self, number: signal.Signals, *, program: str | None = None) -> list[int]:
+        """Send all of them a signal, parents first; their ids.
+
+        Repeats until no new one is found: one that was just being forked is not missed.
+        """
+        reached: list[int] = []
+        while fresh := [pid for pid in self.pids(program) if pid not in reached]:
+            for pid in fresh:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            reached += fresh
+        return reached
+
+    def resident_bytes(self) -> int:
+        """Resident memory of all of them; what they share counts once for each (RSS)."""
+        return sum(_status_bytes(pid, "VmRSS") for pid in self.pids())
+
+    def proportional_bytes(self) -> int:
+        """Memory of all of them; what they share is divided among them (PSS)."""
+        return sum(_proportional(pid) for pid in self.pids())
+
+    def cpu_seconds(self) -> float:
+        """Processor time that those alive have used so far."""
+        return sum(_cpu(pid) for pid in self.pids())
+
+    def _marked(self) -> Iterator[int]:
+        wanted = self._mark.encode()
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal():
+                with contextlib.suppress(OSError):
+                    if wanted in (entry / "environ").read_bytes().split(b"\0"):
+                        yield int(entry.name)
+
+
+def command_line(pid: int) -> str:
+    """A process's command line, empty when it is gone or a zombie."""
+    try:
+        return (
+            Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
+        )
+    except OSError:
+        return ""
+
+
+def _status_bytes(pid: int, key: str) -> int:
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith(f"{key}:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def _proportional(pid: int) -> int:
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def _cpu(pid: int) -> float:
+    try:
+        fields = (
+            Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+        )
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
