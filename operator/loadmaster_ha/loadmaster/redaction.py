@@ -17,11 +17,10 @@ MASK: Final = "********"
 SECRET_NAMES: Final = frozenset(
     {"apikey", "apipass", "password", "passwd", "currpassword", "secret", "magic", "authorization", "key"},
 )
-_IN_TEXT: Final = re.compile(
-    r"(?i)\b(apikey|apipass|password|passwd|currpassword|secret|magic|key)(\"?\s*[=:]\s*\"?)[^&\s\"]+",
-)
+_NAMES: Final = "|".join(sorted(SECRET_NAMES - {"authorization"}))
+_IN_TEXT: Final = re.compile(rf"""(?i)\b({_NAMES})(["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^&\s"']+)""")
 _AUTHORIZATION: Final = re.compile(
-    r"(?i)\b(authorization\s*[:=]\s*|basic\s+|bearer\s+)[A-Za-z0-9+/=_.-]{4,}(\s[A-Za-z0-9+/=_.-]+)?",
+    r"""(?i)\b(authorization["']?\s*[:=]\s*).+|\b(basic|bearer)\s+[A-Za-z0-9+/=_.-]{4,}"""
 )
 
 
@@ -38,4 +37,8 @@ def of_parameters(parameters: Mapping[str, Json], command: Command | None = None
 
 def of_text(text: str) -> str:
     """A query, a body or a header line with the values of secret names masked."""
-    return _AUTHORIZATION.sub(rf"\1{MASK}", _IN_TEXT.sub(rf"\1\2{MASK}", text))
+    return _AUTHORIZATION.sub(_masked_header, _IN_TEXT.sub(rf"\1\2{MASK}", text))
+
+
+def _masked_header(match: re.Match[str]) -> str:
+    return f"{match.group(1) or f'{match.group(2)} '}{MASK}"

@@ -35,9 +35,8 @@ async def add_api_key(call: Call, unit: Unit) -> Reply:
     keys = _keys(unit, call.user.name)
     newest = max((_age_rank(fields) for fields in keys.values()), default=0)
     key = passwords.new_api_key()
-    changes: list[Change] = [
-        Delete(Kind.API_KEY, digest) for digest in list(keys)[: len(keys) - MOST_KEYS + 1]
-    ]
+    surplus = max(0, len(keys) + 1 - MOST_KEYS)
+    changes: list[Change] = [Delete(Kind.API_KEY, digest) for digest in list(keys)[:surplus]]
     # The order of creation is a number and no time: the two units' clocks may differ.
     fields: Fields = {"user": call.user.name, "created": newest + 1}
     unit.settings.commit([*changes, Put(Kind.API_KEY, passwords.key_digest(key), fields)])
