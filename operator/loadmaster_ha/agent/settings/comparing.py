@@ -8,7 +8,7 @@ all that the partner had seen at its beginning; nothing short of that may be cla
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from loadmaster_ha.agent.settings import wire
+from loadmaster_ha.agent.settings import joining, wire
 from loadmaster_ha.agent.settings.comparison import (
     bucket_digests,
     bucket_of,
@@ -123,7 +123,10 @@ class Comparison:
             wanted = [list(address) for address in list(self._wanted)[:WANTED_AT_ONCE]]
             return [{"t": "want", "n": self.number, "keys": wanted}]
         if self._covers is not None:
-            self._take({}, self._covers)
+            if self._store.identity.gives_way:
+                joining.joined(self._store, self._covers)
+            else:
+                self._take({}, self._covers)
             self.complete = True
         return []
 

@@ -5,8 +5,9 @@ is somebody else, even with the same name. `joining` says when it takes a new on
 """
 
 import json
-import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from secrets import token_hex
 from typing import Any, Final, Self, TypeAlias
 
 from loadmaster_ha.agent.settings.versions import Seen
@@ -14,13 +15,14 @@ from loadmaster_ha.agent.settings.versions import Seen
 Lives: TypeAlias = tuple[tuple[str, int], ...]
 """One entry for each time that a store was opened: a random mark, and the clock at that time."""
 
-LIVES_KEPT: Final = 64
-PEERS_KEPT: Final = 8
+LIVES_KEPT: Final = 32
+PEERS_KEPT: Final = 16
+FORMER_KEPT: Final = 4
 
 
 def new_node() -> str:
     """An identity nobody else has."""
-    return secrets.token_hex(8)
+    return token_hex(8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +35,24 @@ class Identity:
     lives: Lives = ()
     shared: bool = False
     """Whether any other store can have settings of this one."""
-    gave_way: str = ""
-    """The node whose settings took precedence when this one, being new, first met it."""
+    gives_way: str = ""
+    """The node whose settings take precedence while this one, being new, takes them in."""
+    gives_way_with: int = -1
+    """The clock when this one first met somebody to give way to: what it did later, it did knowing better."""
     partner: str = ""
     """The node that it last synchronised with."""
     partner_seen: Seen = field(default_factory=Seen)
     """What the partner has taken in, as far as it has told."""
     peer_lives: tuple[tuple[str, Lives], ...] = ()
-    """The lives of the last few partners, latest last."""
+    """The lives of the last few partners, and of former identities of either, latest last."""
+    former: tuple[str, ...] = ()
+    """Identities that this store had before."""
+    retired: tuple[str, ...] = ()
+    """Identities that nobody has any more: who still says so is an old image."""
 
     def opened(self, clock: int) -> Self:
         """After another start."""
-        return replace(self, lives=(*self.lives, (secrets.token_hex(8), clock))[-LIVES_KEPT:])
+        return replace(self, lives=(*self.lives, (token_hex(8), clock))[-LIVES_KEPT:])
 
     def lives_of(self, node: str) -> Lives:
         """What a partner told of its lives; empty when it never did."""
@@ -55,6 +63,21 @@ class Identity:
         others = tuple(entry for entry in self.peer_lives if entry[0] != node)
         return replace(self, peer_lives=(*others, (node, lives))[-PEERS_KEPT:])
 
+    def retiring(self, former: Iterable[tuple[str, Lives]]) -> Self:
+        """With what is told of identities that somebody had before."""
+        identity, retired = self, dict.fromkeys(self.retired)
+        for node, lives in former:
+            identity = identity.knowing(node, lives)
+            retired.pop(node, None)
+            retired[node] = None
+        return replace(identity, retired=tuple(retired)[-PEERS_KEPT:])
+
+    def renewed(self, node: str, clock: int) -> Self:
+        """Under another name; this one is nobody's any more."""
+        former = (*self.former, self.node)[-FORMER_KEPT:]
+        identity = replace(self, node=node, former=former, lives=())
+        return identity.retiring([(self.node, self.lives)]).opened(clock)
+
     def to_text(self) -> str:
         """As stored."""
         return json.dumps(
@@ -63,10 +86,13 @@ class Identity:
                 "seen": self.seen.to_json(),
                 "lives": self.lives,
                 "shared": self.shared,
-                "gave_way": self.gave_way,
+                "gives_way": self.gives_way,
+                "gives_way_with": self.gives_way_with,
                 "partner": self.partner,
                 "partner_seen": self.partner_seen.to_json(),
                 "peer_lives": self.peer_lives,
+                "former": self.former,
+                "retired": self.retired,
             },
             separators=(",", ":"),
         )
@@ -84,10 +110,13 @@ class Identity:
             seen=Seen.read(parts["seen"]),
             lives=read_lives(parts["lives"]),
             shared=parts["shared"],
-            gave_way=parts["gave_way"],
+            gives_way=parts["gives_way"],
+            gives_way_with=parts["gives_way_with"],
             partner=parts["partner"],
             partner_seen=Seen.read(parts["partner_seen"]),
             peer_lives=tuple((node, read_lives(lives)) for node, lives in parts["peer_lives"]),
+            former=tuple(parts["former"]),
+            retired=tuple(parts["retired"]),
         )
 
 

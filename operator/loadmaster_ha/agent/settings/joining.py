@@ -3,23 +3,23 @@
 Before anything of the settings is sent, each side says who it is (`Greeting`), and the other answers what
 it knows of it (`Welcome`). From these, and nothing else:
 
-* A *newcomer*, whose settings nobody else ever had, gives way: where both have the same setting, the other's
-  counts; what only the newcomer has is added. Of two newcomers the one that has fewer changes gives way. So
-  a replaced or new unit never overwrites the one that has been running.
+* A *newcomer*, whose settings nobody else ever had, gives way: it takes in everything of the other before it
+  says anything of its own; where both have an entity, the other's counts; what only the newcomer has is
+  added. Of two newcomers the one that has made fewer changes gives way. So a replaced or new unit never
+  overwrites the one that has been running.
 * A store that was put back to an earlier state (a disk image) counts from that state on again, and its
   changes would be taken for the old ones that had these numbers. It is found by its *lives*, the marks of its
   starts: the partner knows one that it does not. It takes a new identity, also for what was changed since.
 * Two stores with the same identity are copies of one image: they take new ones.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from loadmaster_ha.agent.settings.identity import Identity, Lives, new_node, read_lives
-from loadmaster_ha.agent.settings.pending import Pending
+from loadmaster_ha.agent.settings.identity import Lives, new_node, read_lives
 from loadmaster_ha.agent.settings.store import Store, living
-from loadmaster_ha.agent.settings.versions import Address, Entity, Seen, Version
+from loadmaster_ha.agent.settings.versions import Address, Entity, Seen, Version, created
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,9 @@ class Greeting:
     seen: Seen
     lives: Lives
     shared: bool
-    gave_way: str
+    gives_way: str
+    former: tuple[tuple[str, Lives], ...] = ()
+    """Identities that it had before, and their lives."""
 
     @classmethod
     def of(cls, store: Store) -> "Greeting":
@@ -43,7 +45,8 @@ class Greeting:
             seen=store.seen,
             lives=identity.lives,
             shared=identity.shared,
-            gave_way=identity.gave_way,
+            gives_way=identity.gives_way,
+            former=tuple((node, identity.lives_of(node)) for node in identity.former),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -52,9 +55,10 @@ class Greeting:
             "node": self.node,
             "clock": self.clock,
             "seen": self.seen.to_json(),
-            "lives": [list(life) for life in self.lives],
+            "lives": _lives_to_json(self.lives),
             "shared": self.shared,
-            "gave_way": self.gave_way,
+            "gives_way": self.gives_way,
+            "former": [[node, _lives_to_json(lives)] for node, lives in self.former],
         }
 
     @classmethod
@@ -64,11 +68,13 @@ class Greeting:
         Raises:
             ValueError: it is none.
         """
-        node, clock, shared, gave_way = (value.get(name) for name in ("node", "clock", "shared", "gave_way"))
-        match node, clock, shared, gave_way:
-            case str(), int(), bool(), str():
+        names = "node", "clock", "shared", "gives_way", "former"
+        match tuple(value.get(name) for name in names):
+            case str(node), int(clock), bool(shared), str(gives_way), [*former]:
                 seen, lives = Seen.read(value.get("seen")), read_lives(value.get("lives"))
-                return cls(node, clock, seen, lives, shared, gave_way)
+                return cls(
+                    node, clock, seen, lives, shared, gives_way, tuple(_former(each) for each in former)
+                )
         raise ValueError("a greeting says who it is from, its clock, and what became of its settings")
 
 
@@ -79,15 +85,19 @@ class Welcome:
     lives: Lives
     counter: int
     """Up to which it has seen the other's changes."""
+    retired: bool
+    """The identity was given up by who had it."""
 
     @classmethod
     def to(cls, store: Store, greeting: Greeting) -> "Welcome":
         """This store's answer."""
-        return cls(store.identity.lives_of(greeting.node), store.identity.seen.get(greeting.node))
+        identity, node = store.identity, greeting.node
+        return cls(identity.lives_of(node), identity.seen.get(node), node in identity.retired)
 
     def to_json(self) -> dict[str, Any]:
         """As it travels."""
-        return {"lives": [list(life) for life in self.lives], "counter": self.counter}
+        lives = _lives_to_json(self.lives)
+        return {"lives": lives, "counter": self.counter, "retired": self.retired}
 
     @classmethod
     def read(cls, value: Mapping[str, Any]) -> "Welcome":
@@ -96,10 +106,10 @@ class Welcome:
         Raises:
             ValueError: it is none.
         """
-        counter = value.get("counter")
-        if type(counter) is not int:
-            raise ValueError("a welcome tells a counter")
-        return cls(read_lives(value.get("lives")), counter)
+        match value.get("counter"), value.get("retired"):
+            case int(counter), bool(retired):
+                return cls(read_lives(value.get("lives")), counter, retired)
+        raise ValueError("a welcome tells a counter, and whether the identity is retired")
 
 
 def divided_at(mine: Lives, others: Lives) -> int | None:
@@ -113,19 +123,22 @@ def divided_at(mine: Lives, others: Lives) -> int | None:
 
 def renewal(store: Store, sent: Greeting, partner: Greeting, welcome: Welcome) -> int | None:
     """Up to which counter this store may keep its changes under its identity; None: it may keep all."""
-    acknowledged = store.identity.partner_seen.get(store.node)
-    if partner.node == sent.node:
-        division = divided_at(sent.lives, partner.lives)
-        return acknowledged if division is None else division
-    own_marks = {mark for mark, _ in sent.lives}
-    if welcome.lives and welcome.lives[-1][0] not in own_marks:
-        division = divided_at(sent.lives, welcome.lives)
-        if division is not None:
-            return division
-        # Nothing in common: so many starts apart, or so old an image, that the marks do not reach.
-        if welcome.lives[-1][1] > sent.lives[0][1]:
-            return acknowledged
-    return acknowledged if welcome.counter > sent.clock else None
+    others = partner.lives if partner.node == sent.node else welcome.lives
+    if not (partner.node == sent.node or welcome.retired or _divided(sent, welcome)):
+        return None
+    division = divided_at(sent.lives, others)
+    # Without a mark in common: what the partner is known to have was not changed since.
+    return store.identity.partner_seen.get(store.node) if division is None else division
+
+
+def _divided(sent: Greeting, welcome: Welcome) -> bool:
+    if welcome.counter > sent.clock:
+        return True
+    marks = {mark for mark, _ in sent.lives}
+    if not welcome.lives or welcome.lives[-1][0] in marks:
+        return False
+    # So many starts apart that the marks do not reach is no division; so old an image is one.
+    return any(mark in marks for mark, _ in welcome.lives) or welcome.lives[-1][1] > sent.lives[0][1]
 
 
 def renew(store: Store, upto: int) -> None:
@@ -141,43 +154,103 @@ def renew(store: Store, upto: int) -> None:
         return version._replace(node=new) if own else version
 
     everything = [*living(store, synchronised=True), *store.tombstones.items()]
-    identity = Identity(
-        node=new,
+    identity = replace(
+        store.identity.renewed(new, store.clock),
         seen=store.identity.seen.having(old, upto),
         shared=True,
-        gave_way=store.identity.gave_way,
-        peer_lives=store.identity.peer_lives,
-    ).opened(store.clock)
+        gives_way="",
+        gives_way_with=-1,
+    )
     store.write(_rewritten(everything, renamed), identity)
-    store.pending = Pending.of(store)
+    store.pending.refresh(store)
 
 
 def gives_way(sent: Greeting, partner: Greeting) -> bool:
     """Whether this store's settings yield to the partner's where both have one."""
     if sent.shared:
         return False
+    if sent.gives_way == partner.node:
+        return True
     if partner.shared:
-        return partner.gave_way != sent.node
-    return (partner.clock, partner.node) > (sent.clock, sent.node)
+        return True
+    return partner.gives_way != sent.node and (partner.clock, partner.node) > (sent.clock, sent.node)
 
 
 def meet(store: Store, sent: Greeting, partner: Greeting) -> None:
-    """Note who the partner is, before any setting travels; give way to it as a newcomer has to.
+    """Note who the partner is, before any setting travels.
 
     Raises:
         StoreError: the disk is full or fails; nothing was changed.
     """
-    identity = store.identity
-    changes: dict[Address, Entity | None] = {}
-    if gives_way(sent, partner):
-        changes = _rewritten(living(store, synchronised=True), lambda version: version._replace(rank=0))
-        identity = replace(identity, gave_way=partner.node)
-    identity = replace(identity, shared=True, partner=partner.node, partner_seen=partner.seen).knowing(
-        partner.node, partner.lives
+    yields = gives_way(sent, partner)
+    identity = replace(
+        store.identity,
+        shared=not yields,
+        gives_way=partner.node if yields else "",
+        gives_way_with=_first_met(store) if yields else -1,
+        partner=partner.node,
+        partner_seen=partner.seen,
     )
-    if changes or identity != store.identity:
-        store.write(changes, identity)
+    identity = identity.knowing(partner.node, partner.lives).retiring(partner.former)
+    if identity != store.identity:
+        store.write({}, identity)
     store.pending.refresh(store)
+
+
+def _first_met(store: Store) -> int:
+    before = store.identity.gives_way_with
+    return store.seen.get(store.node) if before < 0 else before
+
+
+def joined(store: Store, seen: Seen) -> None:
+    """A newcomer has taken in all of the partner's: from now on it is one of the two.
+
+    What it has of its own is born anew, under a new identity and later than all of the partner's. So nobody
+    ever saw what it was before, and a deletion by the partner of long ago is not about it.
+
+    Args:
+        store: the newcomer's.
+        seen: what the partner had seen.
+
+    Raises:
+        StoreError: the disk is full or fails; nothing was changed.
+    """
+    old, new = store.node, new_node()
+    store.clock += 1
+    birth = Version(store.clock, new)
+    known = store.identity.partner_seen.joined(seen)
+
+    def renamed(version: Version) -> Version:
+        own = version.node == old and not known.covers(version)
+        return version._replace(node=new) if own else version
+
+    own: dict[Address, Entity | None] = {}
+    others = []
+    for address, entity in (*living(store, synchronised=True), *store.tombstones.items()):
+        if entity.gone is None and entity.born.node == old and not known.covers(entity.born):
+            own[address] = created(entity.fields, birth)
+        else:
+            others.append((address, entity))
+    identity = replace(
+        store.identity.renewed(new, store.clock),
+        seen=store.seen.joined(seen),
+        shared=True,
+        gives_way="",
+        gives_way_with=-1,
+    )
+    store.write({**own, **_rewritten(others, renamed)}, identity)
+    store.pending.refresh(store)
+
+
+def _former(item: Any) -> tuple[str, Lives]:
+    match item:
+        case [str(node), lives]:
+            return node, read_lives(lives)
+    raise ValueError("a former identity has lives")
+
+
+def _lives_to_json(lives: Lives) -> list[list[Any]]:
+    return [list(life) for life in lives]
 
 
 def _after_common(lives: Lives, known: set[str]) -> int | None:
@@ -185,7 +258,9 @@ def _after_common(lives: Lives, known: set[str]) -> int | None:
     return lives[last + 1][1] if last + 1 < len(lives) else None
 
 
-def _rewritten(entities: Any, rewrite: Any) -> dict[Address, Entity | None]:
+def _rewritten(
+    entities: Iterable[tuple[Address, Entity]], rewrite: Callable[[Version], Version]
+) -> dict[Address, Entity | None]:
     return {
         address: Entity.make(
             rewrite(entity.born),

@@ -105,7 +105,15 @@ def tombstone(born: Version) -> Entity:
 
 def _resolve(store: Store, address: Address, incoming: Entity, outcome: Outcome) -> Entity | None:
     local = store.entity(address)
-    if (local is None or local.born != incoming.born) and store.seen.covers(incoming.born):
+    if local is not None and _yields(store, local):
+        if incoming.gone is not None:
+            return None
+        outcome.losses.append(
+            Loss(address, "all of it", HERE, "this unit is new and gave way to the partner")
+        )
+        return incoming
+    past = local is None or local.born > incoming.born or (local.gone and local.born != incoming.born)
+    if past and store.seen.covers(incoming.born):
         # Known once, and deleted or replaced since.
         if incoming.gone is None:
             outcome.answers[address] = tombstone(incoming.born) if local is None else local
@@ -115,6 +123,16 @@ def _resolve(store: Store, address: Address, incoming: Entity, outcome: Outcome)
         marks = store.pending.marks(address)
         outcome.losses += _losses(address, local, incoming, result, marks)
     return None if local is not None and result.body == local.body else result
+
+
+def _yields(store: Store, local: Entity) -> bool:
+    identity = store.identity
+    return (
+        bool(identity.gives_way)
+        and local.born.node == identity.node
+        and local.born.counter <= identity.gives_way_with
+        and not identity.partner_seen.covers(local.born)
+    )
 
 
 def _losses(

@@ -52,9 +52,12 @@ class Pending:
         everything = [((kind, key), e) for kind, es in store.snapshot.kinds.items() for key, e in es.items()]
         for address, entity in (*everything, *store.tombstones.items()):
             if not is_local(address[0]):
-                marks = _unknown(entity, identity.partner_seen, identity.partner)
-                known = marks_before.get(address, {})
-                marks.update({name: known[name] for name in marks.keys() & known.keys()})
+                marks = _unknown(entity, identity.node, identity.partner_seen)
+                before = marks_before.get(address, {})
+                marks = {
+                    name: before[name] if name in before and before[name].mine == mark.mine else mark
+                    for name, mark in marks.items()
+                }
                 if marks:
                     self._marks[address] = marks
 
@@ -123,9 +126,9 @@ class Pending:
             del self._marks[address]
 
 
-def _unknown(entity: Entity, seen: Seen, partner: str) -> dict[str, Mark]:
+def _unknown(entity: Entity, node: str, seen: Seen) -> dict[str, Mark]:
     def unknown(version: Version) -> bool:
-        return version.node != partner and not seen.covers(version)
+        return version.node == node and not seen.covers(version)
 
     # After a start it is not known any more what was there before: then only what is later is concurrent.
     marks = {name: Mark(version, version) for name, version in entity.changed.items() if unknown(version)}

@@ -8,10 +8,10 @@ former connection are passed over.
 """
 
 import logging
-import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from secrets import token_hex
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -40,6 +40,8 @@ WINDOW: Final = 4
 
 PATIENCE: Final = 10.0
 """Seconds without an answer after which something is said again."""
+
+_SOON: Final = 1.0
 
 
 _QUESTIONS: Final[Mapping[str, Callable[[Store, Mapping[str, Any], int], Message]]] = MappingProxyType(
@@ -187,9 +189,7 @@ class Replicator:
     def _talk(self, session: _Session, message: Mapping[str, Any], now: float) -> list[Message]:
         kind = str(message.get("t"))
         if kind in _QUESTIONS:
-            if kind == "compare":
-                self._partner_has(Seen.read(message.get("seen")), now)
-            return [_QUESTIONS[kind](self._store, message, self._limit)]
+            return self._answer(kind, message, now)
         match kind:
             case "change":
                 return self._take_change(session, message, now)
@@ -199,12 +199,21 @@ class Replicator:
                 return self._compared(session, message, now)
             case "seen":
                 self._partner_has(Seen.read(message.get("seen")), now)
+            case "later" if session.comparison is not None:
+                session.comparison, session.compared = None, now + _SOON - COMPARE_EVERY
         return []  # Also for a type that a later release added.
+
+    def _answer(self, kind: str, message: Mapping[str, Any], now: float) -> list[Message]:
+        if self._store.identity.gives_way:
+            return [{"t": "later"}] if kind == "compare" else []
+        if kind == "compare":
+            self._partner_has(Seen.read(message.get("seen")), now)
+        return [_QUESTIONS[kind](self._store, message, self._limit)]
 
     # Who is there
 
     def _hello(self, session: _Session) -> Message:
-        session.sent, session.mark = Greeting.of(self._store), secrets.token_hex(8)
+        session.sent, session.mark = Greeting.of(self._store), token_hex(8)
         session.welcome, session.told_ready, session.met = None, False, False
         return {
             "t": "hello",
@@ -267,6 +276,8 @@ class Replicator:
     # Changes, at once
 
     def _flush(self, session: _Session, now: float) -> list[Message]:
+        if self._store.identity.gives_way:
+            return []
         flying = {address: marks for _, sent in session.flying.values() for address, marks in sent.items()}
         due: list[tuple[Address, Entity]] = []
         for address in self._store.pending:
@@ -344,6 +355,8 @@ class Replicator:
             self._succeeded(now)
             self._tidying.settle()
             self._store.forget_tombstones()
+            if session.sent is None or session.sent.node != self._store.node:
+                return [self._hello(session)]  # It has joined, and has another identity now.
             if self._store.seen != session.told_seen:
                 session.told_seen = self._store.seen
                 messages.append({"t": "seen", "seen": session.told_seen.to_json()})

@@ -118,17 +118,16 @@ class Store:
         """Make all of the changes, in their order, or none; they are durable on return.
 
         What changes nothing is not written. With `seed` they are defaults that the unit gives itself: they
-        only add what is not there, and whatever a person sets, on either unit, takes precedence.
+        only add what is not there (and was not deleted, as far as that is remembered).
 
         Raises:
             SettingRefused: a key, a value or an entity is not storable; nothing was changed.
             StoreError: the disk is full or fails; nothing was changed.
         """
         new: dict[Address, Entity] = {}
-        rank = 0 if seed else 1
         for counter, change in enumerate(changes, self.clock + 1):
             address = (change.kind.value, change.key)
-            version = Version(rank, counter, self.node)
+            version = Version(counter, self.node)
             before = new.get(address, self.entity(address))
             after = _after(change, before, version, seed=seed)
             if after is not before and after is not None:
@@ -196,10 +195,18 @@ class Store:
         return len(known)
 
     def _worth_keeping(self, address: Address, entity: Entity | None, identity: Identity) -> Entity | None:
-        # Nobody else has what is local, or what was never shared: nobody needs to be told that it is gone.
+        # Nobody else has what is local, or what this unit had before it ever met another: nobody needs to be
+        # told that it is gone.
         if entity is None or entity.gone is None:
             return entity
-        return None if is_local(address[0]) or not identity.shared else entity
+        unmet = identity.gives_way_with < 0 or entity.born.counter <= identity.gives_way_with
+        unshared = (
+            not identity.shared
+            and unmet
+            and entity.born.node == identity.node
+            and not identity.partner_seen.covers(entity.born)
+        )
+        return None if unshared or is_local(address[0]) else entity
 
     def _take(self, new: Mapping[Address, Entity | None]) -> None:
         if not new:

@@ -41,29 +41,21 @@ _NODE_LENGTHS: Final = range(1, 65)
 class Version(NamedTuple):
     """When a change was made, in the order that both units see alike."""
 
-    rank: int
-    """0: a default that a unit gave itself, or what a newcomer brought along; 1: somebody's wish. 1 wins."""
     counter: int
     node: str
     """Identity of the unit that made the change."""
 
     @classmethod
     def read(cls, value: Any) -> Self:
-        """From its JSON form, a list of the three.
+        """From its JSON form, a list of the two.
 
         Raises:
             ValueError: it is none.
         """
-        if not isinstance(value, list) or len(value) != len(cls._fields):
-            raise ValueError("a version is a list of rank, counter and node")
-        rank, counter, node = value
-        if (
-            not (type(rank) is int and rank in (0, 1))
-            or not (type(counter) is int and 0 <= counter < COUNTER_LIMIT)
-            or not (isinstance(node, str) and len(node) in _NODE_LENGTHS)
-        ):
-            raise ValueError("a version has a rank of 0 or 1, a counter below 2**53 and a node")
-        return cls(rank, counter, intern(node))
+        match value:
+            case [int(counter), str(node)] if 0 <= counter < COUNTER_LIMIT and len(node) in _NODE_LENGTHS:
+                return cls(counter, intern(node))
+        raise ValueError("a version has a counter below 2**53 and a node")
 
 
 class Seen:
@@ -248,7 +240,7 @@ def merged(one: Entity, other: Entity) -> Entity:
     return Entity.make(one.born, fields, versions) if taken else one
 
 
-_NEVER: Final = Version(0, -1, "")
+_NEVER: Final = Version(-1, "")
 
 
 def _wins(version: Version, value: Json, other_version: Version, other_value: Json) -> bool:
