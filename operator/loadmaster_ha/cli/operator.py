@@ -10,8 +10,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from loadmaster_ha.controller import allocator, logs, settings
+from loadmaster_ha.controller import allocator, settings
 from loadmaster_ha.resources import crd
+from loadmaster_ha.telemetry import logs
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -22,7 +22,6 @@ from loadmaster_ha.controller.conditions import ConditionStatus, ConditionType, 
 from loadmaster_ha.controller.credentials import CredentialsProblem, PairSessions
 from loadmaster_ha.controller.kubernetes import JSON, Kubernetes, KubernetesError
 from loadmaster_ha.controller.lease import LeaseLost
-from loadmaster_ha.controller.logs import about
 from loadmaster_ha.controller.registry import PairKey, Pairs, target_of
 from loadmaster_ha.controller.repetition import ENOUGH, what_for
 from loadmaster_ha.controller.report import Reporter
@@ -33,6 +32,7 @@ from loadmaster_ha.planning.arm import ResourceID
 from loadmaster_ha.planning.changes import Change, Plan, may_follow
 from loadmaster_ha.planning.pair import conflicts, frontend_address, needs, plan, plan_deletion
 from loadmaster_ha.resources.loadmasterpair import Deletion
+from loadmaster_ha.telemetry.logs import about
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ import aiohttp
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
-from loadmaster_ha.controller import logs
 from loadmaster_ha.controller.web import (
     InvalidAddress,
     LoopLag,
@@ -18,6 +17,7 @@ from loadmaster_ha.controller.web import (
     parse_address,
     serving,
 )
+from loadmaster_ha.telemetry import logs
 
 
 async def fetch(port, path):
