@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import uuid
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from loadmaster_ha.emulator.traffic_log import TrafficLog
 
 _LOG = logging.getLogger(__name__)
+_NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
 _EVERYWHERE = {
     "Cache-Control": "no-cache",
     "Pragma": "no-cache",
@@ -102,8 +104,13 @@ class Frontdoor:
         if request.method != "GET":
             text = f"{what} can only be read: with the data plane members are probed and connected for real"
             return Reply(409, {"error": text})
+        text = request.query.get("since", "0")
+        if not _NUMBER.fullmatch(text):
+            return Reply(400, {"error": f"since={text}: give seconds of the monotonic clock"})
         try:
-            return Reply(200, await self._plane.view(what))
+            return Reply(
+                200, await (self._plane.flows() if what == "flows" else self._plane.probes(float(text)))
+            )
         except DataPlaneError as error:
             return Reply(503, {"error": str(error)})
 

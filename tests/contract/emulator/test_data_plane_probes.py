@@ -199,6 +199,36 @@ async def test_a_changed_probe_is_run_as_it_is_now(pair_of):
     assert backends[0].health == "200"
 
 
+async def test_a_changed_probe_goes_on_from_what_was_known(pair_of):
+    site, _ = await pair_of(probe_interval=None)  # Azure's 5 s: nothing is probed within this test
+    site.probe["intervalInSeconds"] = 6
+    await site.write()
+    assert [(item["up"], item["interval"]) for item in await site.probes()] == [(True, 6.0), (True, 6.0)]
+    assert await site.served_by() in {"member-0", "member-1"}
+
+
+async def test_the_log_can_be_asked_from_an_instant_on(pair_of):
+    site, _ = await pair_of()
+    await eventually(site.probes, lambda found: len(found[0]["log"]) >= 4)
+    instant = (await site.probes())[0]["log"][2]["monotonic"]
+    answer = await site.azure.send("GET", f"/_emulator/probes?since={instant}")
+    logs = [item["log"] for item in answer.body["members"]]
+    assert all(entry["monotonic"] >= instant for log in logs for entry in log)
+    assert logs[0] or logs[1]
+    for wrong in ("soon", "nan", "-1", "1e9"):
+        assert (await site.azure.send("GET", f"/_emulator/probes?since={wrong}")).status == 400
+
+
+async def test_a_probe_source_that_cannot_be_used_is_said(pair_of):
+    site, backends = await pair_of(probe_source="192.0.2.1")
+    shown = (await site.azure.send("GET", "/_emulator/probes")).body
+    assert (shown["source"], shown["sourceUsed"]) == ("192.0.2.1", False)
+    assert "192.0.2.1" not in backends[0].probed_from
+    other, _ = await pair_of()
+    shown = (await other.azure.send("GET", "/_emulator/probes")).body
+    assert (shown["source"], shown["sourceUsed"]) == (LOOPBACK_PROBE_SOURCE, True)
+
+
 @pytest.mark.parametrize("broken", ["reset", "closed"])
 async def test_an_end_without_an_answer_is_a_failure(pair_of, broken):
     site, backends = await pair_of()

@@ -45,7 +45,7 @@ def unanswered(rule: Rule, members: Sequence[Member], port: int) -> tuple[Interv
         members: Who takes new flows.
         port: The port at the members.
     """
-    own = {number_of(member.address) for member in members}
+    own = {number_of(member.address) for member in members if member.running}
     starts = sorted({0} | boundaries(members) | own | {address + 1 for address in own})
     found: list[Interval] = []
     for position, start in enumerate(starts):

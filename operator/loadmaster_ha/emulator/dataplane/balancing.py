@@ -77,9 +77,14 @@ class Balancing:
         """Return the rules that cannot be served, and why."""
         return dict(self._problems)
 
-    def view_probes(self) -> dict[str, Any]:
-        """Return what the prober knows."""
-        return {"source": self._options.probe_source, "members": self._prober.view()}
+    def view_probes(self, since: float) -> dict[str, Any]:
+        """Return what the prober knows, with the log from `since` (`time.monotonic`) on."""
+        source = self._options.probe_source
+        return {
+            "source": source,
+            "sourceUsed": self._origin.can_use(source),
+            "members": self._prober.view(since),
+        }
 
     def view_flows(self) -> dict[str, Any]:
         """Return what each rule serves, what it has done, and the newest open flows."""
@@ -119,11 +124,13 @@ class Balancing:
     def _listen(self) -> None:
         """Open and close listeners so that there is one for each rule that can be served."""
         self._problems = {}
-        wanted = {}
+        wanted: dict[tuple[str, str, int], Rule] = {}
         for rule in self._configuration.rules.values():
             why = rule.unserved
             if rule.every_port and not self._options.transparent:
                 why = why or _NO_EVERY_PORT
+            elif _place(rule) in wanted:
+                why = why or f"{wanted[_place(rule)].id} has the same address and port"
             if why:
                 self._problems[rule.id] = why
             else:

@@ -222,6 +222,7 @@ class Flow:
             "client": f"{self.client[0]}:{self.client[1]}",
             "frontend": f"{self.rule.address}:{self.rule.port}",
             "member": self.member,
+            "source": _name(self.member_end.connection),
             "opened": self.opened,
             "idleSeconds": round(now - self.last, 3),
             "bytesFromClient": self.client_end.passed,
@@ -258,6 +259,12 @@ class Flow:
         reactor.forget(self.client_end.descriptor)
         reactor.forget(self.member_end.descriptor)
         self.table.left(self, how)
+
+
+def _name(connection: socket.socket) -> str:
+    """What a member sees as the client."""
+    address, port = connection.getsockname()
+    return f"{address}:{port}"
 
 
 class Held:

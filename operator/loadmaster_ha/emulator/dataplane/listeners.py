@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from loadmaster_ha.emulator.dataplane.sockets import Endpoint, Origin
 
 _ACCEPTED_AT_ONCE: Final = 16
+_PAUSE_SECONDS: Final = 0.1
 _LOG = logging.getLogger(__name__)
 
 
@@ -63,13 +64,10 @@ class TcpListener:
         if (rule, members) == (self.rule, self.members):
             return
         self.rule, self.members = rule, members
-        was_full = self._door.is_full
         self._door.close_to(
             () if rule.every_port and members else unanswered(rule, members, rule.backend_port)
         )
-        if self._door.is_full != was_full:
-            # Our own connection in a full queue must stay there.
-            self._reactor.modify(self._socket.fileno(), 0 if self._door.is_full else READ)
+        self._watch()
 
     def close(self) -> None:
         """Stop listening; flows go on."""
@@ -84,14 +82,26 @@ class TcpListener:
                 accepted, client = self._socket.accept()
             except BlockingIOError:
                 return
-            except OSError as error:  # out of descriptors, or the client has gone already
-                _LOG.warning("cannot accept a connection for %s: %s", self.rule.id, error)
+            except ConnectionAbortedError:  # the client has gone already
+                continue
+            except OSError as error:  # out of descriptors or of memory: those who wait go on waiting
+                _LOG.warning("cannot accept connections for %s: %s", self.rule.id, error)
+                self._pause()
                 return
             if self._door.is_own(client):
                 accepted.close()
                 continue
             accepted.setblocking(False)
             self._begin(accepted, client)
+
+    def _pause(self) -> None:
+        self._reactor.modify(self._socket.fileno(), 0)
+        self._reactor.call_later(_PAUSE_SECONDS, self._watch)
+
+    def _watch(self) -> None:
+        """Take connections, unless the one in a full queue is our own and must stay there."""
+        if self._socket.fileno() >= 0:
+            self._reactor.modify(self._socket.fileno(), 0 if self._door.is_full else READ)
 
     def _begin(self, accepted: socket.socket, client: Endpoint) -> None:
         rule = self.rule

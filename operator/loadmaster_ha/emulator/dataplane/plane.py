@@ -89,13 +89,21 @@ class DataPlane:
             await self._request("configure", configuration)
             self._sent = configuration
 
-    async def view(self, what: str) -> Any:
-        """Return the `flows` or the `probes` as the process sees them.
+    async def flows(self) -> Any:
+        """Return what each rule serves, and the flows, as the process sees them.
 
         Raises:
             DataPlaneError: It does not answer.
         """
-        return await self._request("ask", json.dumps(what))
+        return await self._request("ask", '"flows"')
+
+    async def probes(self, since: float) -> Any:
+        """Return what the probes found, with the log from `since` (`time.monotonic`) on.
+
+        Raises:
+            DataPlaneError: It does not answer.
+        """
+        return await self._request("ask", f'"probes","since":{since}')
 
     def reason_of(self, probe: str, member: str) -> str | None:
         """Return Azure's reason code of a member (comparable ids); `None` before its first probe's end."""

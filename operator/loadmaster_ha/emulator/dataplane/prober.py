@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from loadmaster_ha.emulator.dataplane.probe_connection import ProbeConnection
 from loadmaster_ha.emulator.dataplane.probe_state import Answer, ProbeState, Reading, after, wait_for
@@ -33,6 +33,18 @@ LATE_INTERVALS: Final = 3
 """Intervals after which a security rule acts on the probes when it acts late. Azure documents no number."""
 
 
+class Entry(NamedTuple):
+    """One probe in the log. Times are seconds: `wall` since the epoch, the others of `time.monotonic`."""
+
+    sent: float
+    monotonic: float
+    """When it was decided."""
+    wall: float
+    answer: str
+    up: bool
+    changed: bool
+
+
 class Probing:
     """One member asked by one probe, over and over."""
 
@@ -42,7 +54,7 @@ class Probing:
         self.member = member
         self.state = ProbeState()
         self.since = (time.monotonic(), time.time())
-        self.log: deque[dict[str, Any]] = deque(maxlen=LOG_LENGTH)
+        self.log: deque[Entry] = deque(maxlen=LOG_LENGTH)
         self.sent = 0
         self._connection: ProbeConnection | None = None
         self._blocked_since: float | None = None
@@ -58,6 +70,10 @@ class Probing:
     def reason(self) -> str:
         """Azure's reason code."""
         return self.state.tcp_reason if self.probe.protocol == "tcp" else self.state.reason
+
+    def take_over(self, former: Probing) -> None:
+        """Go on from what was known before the probe changed: Azure documents no fresh start."""
+        self.state, self.since, self.log, self.sent = former.state, former.since, former.log, former.sent
 
     def stop(self) -> None:
         """End the rhythm and a probe that is under way."""
@@ -112,16 +128,7 @@ class Probing:
         changed = self.state.up != before.up
         if changed:
             self.since = (now, wall)
-        self.log.append(
-            {
-                "sent": began,
-                "monotonic": now,
-                "wall": wall,
-                "answer": detail,
-                "up": self.state.up,
-                "changed": changed,
-            }
-        )
+        self.log.append(Entry(began, now, wall, detail, self.state.up, changed))
         self._prober.noted(self, changed=changed)
 
 
@@ -167,9 +174,10 @@ class Prober:
             if existing is not None and (existing.probe, existing.member.address) == (probe, member.address):
                 existing.member = member
                 continue
+            begun = self._all[probe_id, member_id] = Probing(self, probe, member)
             if existing is not None:
                 existing.stop()
-            begun = self._all[probe_id, member_id] = Probing(self, probe, member)
+                begun.take_over(existing)
             self._answered(begun)
 
     def is_up(self, probe_id: str, member_id: str) -> bool:
@@ -188,8 +196,8 @@ class Prober:
             self._changed()
         self._answered(probing)
 
-    def view(self) -> list[dict[str, Any]]:
-        """Return what is known of each member, with the log, for `/_emulator/probes`."""
+    def view(self, since: float) -> list[dict[str, Any]]:
+        """Return what is known of each member, with the log from `since` on, for `/_emulator/probes`."""
         return [
             {
                 "probe": probing.probe.id,
@@ -203,7 +211,7 @@ class Prober:
                 "since": {"monotonic": probing.since[0], "wall": probing.since[1]},
                 "reason": probing.reason,
                 "sent": probing.sent,
-                "log": list(probing.log),
+                "log": [entry._asdict() for entry in probing.log if entry.monotonic >= since],
             }
             for probing in self._all.values()
         ]

@@ -65,6 +65,15 @@ class Origin:
     def __init__(self, *, transparent: bool) -> None:
         self._transparent = transparent
 
+    def can_use(self, source: str) -> bool:
+        """Say whether sockets can carry an address; else they carry this host's own."""
+        with self._socket(socket.SOCK_DGRAM, source) as made:
+            try:
+                made.bind((source, 0))
+            except OSError:
+                return False
+        return True
+
     def connect(self, source: Endpoint, target: Endpoint) -> socket.socket:
         """Begin a TCP connection; it is open when the socket can be written to.
 

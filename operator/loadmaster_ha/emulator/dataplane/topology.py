@@ -185,6 +185,7 @@ class _Derivation:
         items = objects(nic.properties.get("ipConfigurations")) if nic else []
         item = obj(obj(named(items, parsed.name) if parsed else None).get("properties"))
         address = str(item.get("privateIPAddress", ""))
+        address = "" if ":" in address else address
         self.members[key] = Member(
             id=key,
             address=address,

@@ -5,7 +5,8 @@ It talks JSON, one object a line, over the socket whose descriptor it is given:
 | from the emulator | back |
 | --- | --- |
 | `{"configure": ..., "number": n}` | `{"answer": {rule: problem}, "number": n}` |
-| `{"ask": "flows" or "probes", "number": n}` | `{"answer": ..., "number": n}` |
+| `{"ask": "flows", "number": n}` | `{"answer": ..., "number": n}` |
+| `{"ask": "probes", "since": seconds, "number": n}` | `{"answer": ..., "number": n}` |
 | | `{"probe": id, "member": id, "up": bool, "reason": code}` after each change of the reason |
 
 It ends when the emulator does.
@@ -18,6 +19,7 @@ import gc
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -84,8 +86,11 @@ class Worker:
             self._balancing.apply(Configuration.from_json(message["configure"]))
             self._send({"answer": self._balancing.problems(), "number": message["number"]})
             return
-        views = {"flows": self._balancing.view_flows, "probes": self._balancing.view_probes}
-        self._send({"answer": views[message["ask"]](), "number": message["number"]})
+        if message["ask"] == "flows":
+            answer = self._balancing.view_flows()
+        else:
+            answer = self._balancing.view_probes(message.get("since", 0.0))
+        self._send({"answer": answer, "number": message["number"]})
 
     def _answered(self, probing: Probing) -> None:
         key = (probing.probe.id, probing.member.id)
@@ -116,10 +121,18 @@ class Worker:
         self._reactor.modify(self._control.fileno(), READ | (WRITE if self._outgoing else 0))
 
 
+def _raise_descriptor_limit() -> None:
+    """A flow needs two descriptors, and the usual soft limit is 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def main() -> int:
     """Run the process."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the emulator gets it too, and ends this process in order
+    for number in (signal.SIGINT, signal.SIGTERM):  # the emulator gets them too, and ends this process
+        signal.signal(number, signal.SIG_IGN)
+    _raise_descriptor_limit()
     logging.basicConfig(level="WARNING", stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     control = socket.socket(fileno=int(sys.argv[1]))
     os.set_inheritable(control.fileno(), False)
