@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from loadmaster_ha.controller import settings
+from loadmaster_ha.loadmaster import reference as management_api
 from loadmaster_ha.planning.reasons import reasons_table
 from loadmaster_ha.telemetry import operator as telemetry
 
@@ -21,6 +22,7 @@ def pages(docs: Path) -> dict[str, str]:
     troubleshooting = (docs / "troubleshooting.md").read_text(encoding="utf-8")
     return {
         "reference/configuration.md": settings.reference(),
+        "reference/management-api.md": management_api.reference(),
         "reference/metrics.md": telemetry.reference(metrics),
         "troubleshooting.md": _with_checks(troubleshooting),
     }
