@@ -21,26 +21,31 @@ from loadmaster_ha.loadmaster.catalogue import (
 )
 from loadmaster_ha.loadmaster.shapes import Command
 
+SUBJECTS: Final[Mapping[str, tuple[Command, ...]]] = MappingProxyType(
+    {
+        "The unit": system.COMMANDS,
+        "High availability": ha.COMMANDS,
+        "What only the node agent has": agent.COMMANDS,
+        "Virtual services and real servers": services.COMMANDS,
+        "Statistics": statistics.COMMANDS,
+        "Certificates": certificates.COMMANDS,
+        "GEO": geo.COMMANDS,
+        "Interfaces, addresses, routes and hosts": network.COMMANDS,
+        "Users and API keys": users.COMMANDS,
+    }
+)
+"""The commands by what they are about."""
 
-def _gather(*subjects: tuple[Command, ...]) -> Mapping[str, Command]:
+
+def _gather() -> Mapping[str, Command]:
     gathered: dict[str, Command] = {}
-    for command in (command for subject in subjects for command in subject):
+    for command in (command for subject in SUBJECTS.values() for command in subject):
         if gathered.setdefault(command.name.lower(), command) is not command:
             raise ValueError(f"The command {command.name} is in the catalogue twice.")
     return MappingProxyType({command.name: command for command in gathered.values()})
 
 
-COMMANDS: Final[Mapping[str, Command]] = _gather(
-    system.COMMANDS,
-    ha.COMMANDS,
-    services.COMMANDS,
-    statistics.COMMANDS,
-    certificates.COMMANDS,
-    geo.COMMANDS,
-    network.COMMANDS,
-    users.COMMANDS,
-    agent.COMMANDS,
-)
+COMMANDS: Final[Mapping[str, Command]] = _gather()
 """By the name that `listapi` gives."""
 
 _BY_LOWER_NAME: Final = MappingProxyType({name.lower(): command for name, command in COMMANDS.items()})

@@ -58,7 +58,7 @@ COMMANDS: Final = (
         (
             _REQUIRED,
             Parameter("addr", documentation="Address with its prefix.", longest=64),
-            Parameter("mtu", Kind.NUMBER, "Bytes.", minimum=512, maximum=9216),
+            Parameter("mtu", Kind.NUMBER, "Bytes.", minimum=512, maximum=65_536),
             Parameter("gwiface", Kind.BIT, "The default gateway is here."),
             Parameter("adminwuienable", Kind.BIT, "This API answers here."),
             Parameter("geotraffic", Kind.BIT, "DNS is answered here."),
