@@ -25,6 +25,7 @@ which the emulator and both units are told.
 import asyncio
 import contextlib
 import shutil
+import ssl
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -65,11 +66,10 @@ class Lab:
         """A client of the service behind the frontend."""
         return self.client_of(self.services[0])
 
-    def client_of(self, port: int, *, source: int = 0) -> Client:
+    def client_of(self, port: int, *, source: int = 0, tls: ssl.SSLContext | None = None) -> Client:
         """A client of a port of the frontend, from one of the client's addresses."""
-        return Client(
-            self.places.client, self.places.frontend, port, source=self.places.client.addresses[source]
-        )
+        place = self.places.client
+        return Client(place, self.places.frontend, port, source=place.addresses[source], tls=tls)
 
     # -- getting somewhere
 

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import itertools
 import re
+import ssl
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -90,6 +91,8 @@ class Request:
     outcome: str
     """`ok`, or what went wrong: `refused`, `reset`, `timeout`, `short`, an HTTP status."""
     body: bytes = b""
+    certificate: bytes = b""
+    """What the server showed, in DER form; empty without TLS."""
 
     @property
     def ok(self) -> bool:
@@ -124,22 +127,32 @@ class Log:
 
 
 class Client:
-    """Sends requests from a place to an address, as many users would."""
+    """Sends requests from a place to an address, as many users would; over TLS if `tls` is given."""
 
-    def __init__(self, place: Place, target: str, port: int, *, source: str | None = None) -> None:
+    def __init__(
+        self,
+        place: Place,
+        target: str,
+        port: int,
+        *,
+        source: str | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self._place = place
         self._target = (target, port)
         self._source = source
+        self._tls = tls
 
     async def get(self, path: str = "/") -> Request:
         """One request on a connection of its own."""
-        began = time.monotonic()
+        began, shown = time.monotonic(), b""
         try:
             async with self._connected() as (reader, writer):
+                shown = _shown(writer)
                 outcome, body = await self._exchange(reader, writer, path, close=True)
         except OSError as error:
             outcome, body = _word(error), b""
-        return Request(began, time.monotonic(), outcome, body)
+        return Request(began, time.monotonic(), outcome, body, shown)
 
     @contextlib.asynccontextmanager
     async def steady(self, interval: float = 0.01, path: str = "/") -> AsyncIterator[Log]:
@@ -205,7 +218,10 @@ class Client:
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await asyncio.get_running_loop().sock_connect(connection, self._target)
-            reader, writer = await asyncio.open_connection(sock=connection)
+            async with asyncio.timeout(ANSWER_SECONDS):
+                reader, writer = await asyncio.open_connection(
+                    sock=connection, ssl=self._tls, server_hostname=None if self._tls is None else ""
+                )
         except BaseException:
             connection.close()
             raise
@@ -246,6 +262,11 @@ class Client:
                 raise asyncio.IncompleteReadError(bytes(body), length)
             body += portion
         return bytes(body)
+
+
+def _shown(writer: asyncio.StreamWriter) -> bytes:
+    tls = writer.get_extra_info("ssl_object")
+    return b"" if tls is None else tls.getpeercert(binary_form=True) or b""
 
 
 def _word(error: OSError) -> str:

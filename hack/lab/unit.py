@@ -137,7 +137,7 @@ class Unit:
         return await self._process.ended()
 
     def kill(self, program: str | None = None) -> list[int]:
-        """SIGKILL to every process of the unit, or to those whose command line contains this; their ids."""
+        """SIGKILL to every process of the unit, or to those of a program (`haproxy`); their ids."""
         return self.processes.send(signal.SIGKILL, program=program)
 
     def freeze(self, program: str | None = None) -> list[int]:

@@ -27,8 +27,11 @@ class UnitProcesses:
         return {name: value}
 
     def pids(self, program: str | None = None) -> list[int]:
-        """The processes, oldest id first; those whose command line contains `program`, if it is given."""
-        return sorted(pid for pid in self._marked() if program is None or program in command_line(pid))
+        """The processes, in the order of their ids; those of one program, if it is given.
+
+        `program` is a file's name (`haproxy`) or a whole word of the command line (a Python module).
+        """
+        return sorted(pid for pid in self._marked() if program is None or _runs(pid, program))
 
     def send(self, number: signal.Signals, *, program: str | None = None) -> list[int]:
         """Send all of them a signal, parents first; their ids.
@@ -64,14 +67,18 @@ class UnitProcesses:
                         yield int(entry.name)
 
 
-def command_line(pid: int) -> str:
-    """A process's command line, empty when it is gone or a zombie."""
+def command_line(pid: int) -> list[str]:
+    """The words of a process's command line; none when it is gone or a zombie."""
     try:
-        return (
-            Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace").strip()
-        )
+        text = Path(f"/proc/{pid}/cmdline").read_bytes().decode("utf-8", "replace")
     except OSError:
-        return ""
+        return []
+    return text.rstrip("\0").split("\0") if text else []
+
+
+def _runs(pid: int, program: str) -> bool:
+    words = command_line(pid)
+    return bool(words) and (Path(words[0]).name == program or program in words)
 
 
 def _status_bytes(pid: int, key: str) -> int:
