@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.support.haproxy import Rig, running_rig
 from tests.support.management import ADDRESS, NO_LIMIT, PASSWORD, ScriptedUnit, Served
+from tests.support.pem import self_signed
 
 from loadmaster_ha.agent import certificates
 from loadmaster_ha.agent.api import authentication
@@ -58,9 +59,12 @@ async def live_unit(folder: Path, limits: Limits = NO_LIMIT) -> AsyncIterator[Li
         unit.balancing = LiveBalancing(rig)
         unit.add_user(authentication.ADMINISTRATOR, PASSWORD)
 
+        default = self_signed("loadmaster.test")
+
         def submit(_kinds: object = None) -> None:
             snapshot = unit.settings.snapshot
-            rig.plane.submit(virtual_services(snapshot, unit.own_addresses), service_certificates(snapshot))
+            pems = {"": default, **service_certificates(snapshot)}
+            rig.plane.submit(virtual_services(snapshot, unit.own_addresses), pems)
 
         unit.settings.subscribe(submit)
         await rig.serve()

@@ -122,12 +122,14 @@ def encode_answer(shape: Reply, answer: Answer) -> Body:
 
 
 def _text(text: str) -> str:
+    if text.isalnum():
+        return text
     # A bare carriage return would come back as a line feed (XML 1.0, 2.11).
     return escape(values.printable(text), {"\r": "&#13;"})
 
 
 def _elements(record: Record, fields: Mapping[str, Json]) -> Iterator[str]:
-    members = record.by_name()
+    members = record.by_name
     unknown = [name for name in fields if name not in members]
     if unknown and not record.open:
         raise WireError(f"The record has no {', '.join(unknown)}.")
@@ -138,6 +140,8 @@ def _elements(record: Record, fields: Mapping[str, Json]) -> Iterator[str]:
 
 
 def _element(member: Field | Texts | Rows | None, name: str, value: Json) -> str:
+    if isinstance(member, Field):
+        return f"<{name}>{_text(str(values.encode(member.kind, value, Version.V1)))}</{name}>\n"
     if not _NAME.fullmatch(name):
         raise WireError(f"{name!r} cannot be the name of an element.")
     if isinstance(member, Texts):
@@ -150,8 +154,7 @@ def _element(member: Field | Texts | Rows | None, name: str, value: Json) -> str
             return "".join(_named_row(member, each) for each in rows)
         record = member.record if isinstance(member, Rows) else Record(open=True)
         return "".join(_row(name, record, each) for each in rows)
-    kind = member.kind if isinstance(member, Field) else kind_for(name, value)
-    return f"<{name}>{_text(str(values.encode(kind, value, Version.V1)))}</{name}>\n"
+    return f"<{name}>{_text(str(values.encode(kind_for(name, value), value, Version.V1)))}</{name}>\n"
 
 
 def _row(name: str, record: Record, fields: Json) -> str:
@@ -225,7 +228,7 @@ def _content(element: "Element") -> str:
 
 
 def _fields(record: Record, element: "Element") -> dict[str, Json]:
-    members = record.by_name()
+    members = record.by_name
     fields: dict[str, Json] = {name: [] for name, member in members.items() if is_list(member)}
     for child in element:
         member = members.get(child.tag)
@@ -257,7 +260,7 @@ def _named(members: Mapping[str, Field | Texts | Rows], element: "Element") -> R
 
 
 def _kind_of(record: Record, name: str) -> values.Kind:
-    member = record.by_name().get(name)
+    member = record.by_name.get(name)
     return member.kind if isinstance(member, Field) else kind_for(name, None)
 
 

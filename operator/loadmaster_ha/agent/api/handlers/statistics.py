@@ -245,11 +245,10 @@ def _servers(found: Found, counted: ServiceStatistics | None) -> Iterable[dict[s
 
 def _transactions(found: Iterable[Found], counted: Mapping[ServiceKey, ServiceStatistics]) -> dict[str, Json]:
     """Transactions a second, each connection taken for one; those over TLS are terminated here."""
-    rates = {each: counted[each.service.key].connections_per_second
-             for each in found if each.service.key in counted}  # fmt: skip
+    known = [(each.service, counted[each.service.key]) for each in found if each.service.key in counted]
     return {
-        "Total": sum(rates.values()),
-        "SSL": sum(rate for each, rate in rates.items() if each.service.tls is not None),
+        "Total": sum(each.connections_per_second for _, each in known),
+        "SSL": sum(each.connections_per_second for service, each in known if service.tls is not None),
     }
 
 
