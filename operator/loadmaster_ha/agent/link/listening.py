@@ -10,7 +10,7 @@ from typing import Final, Protocol
 
 from loadmaster_ha.agent.link.connection import Stream, prepare
 from loadmaster_ha.agent.link.counters import Counters, Unauthorised
-from loadmaster_ha.agent.link.dialling import SHUTDOWN_SECONDS, Resolver, plain
+from loadmaster_ha.agent.link.dialling import SHUTDOWN_SECONDS, plain
 from loadmaster_ha.agent.link.framing import Decoder
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ class Where(Protocol):
 
     @property
     def partner(self) -> str | None:
-        """Address or name of the only one who may connect."""
+        """Address of the only one who may connect."""
 
 
 class Listener:
@@ -58,7 +58,6 @@ class Listener:
         settings: Callable[[], Where],
         arrived: Callable[[Stream, str], Awaitable[None]],
         *,
-        resolver: Resolver,
         unauthorised: Unauthorised,
         counters: Counters,
         clock: Callable[[], float],
@@ -69,7 +68,6 @@ class Listener:
         self._context = context
         self._settings = settings
         self._arrived = arrived
-        self._resolver = resolver
         self._unauthorised = unauthorised
         self._counters = counters
         self._clock = clock
@@ -143,7 +141,7 @@ class Listener:
     async def _take(self, accepted: socket.socket, address: str) -> None:
         stream = None
         try:
-            if await self._is_partner(address):
+            if self._is_partner(address):
                 stream = await self._tls(accepted)
         except OSError as error:  # TLS's errors are among them
             self._counters.refused["tls"] += isinstance(error, ssl.SSLError)
@@ -154,9 +152,9 @@ class Listener:
         if stream is not None:
             await self._arrived(stream, address)
 
-    async def _is_partner(self, address: str) -> bool:
+    def _is_partner(self, address: str) -> bool:
         partner = self._settings().partner
-        if partner is None or address not in await self._resolver.addresses(partner):
+        if partner is None or address != plain(partner):
             self._counters.strangers += 1
             self._unauthorised.connection_from(address, f"it is not the partner ({partner or 'none is set'})")
             return False

@@ -23,7 +23,7 @@ from loadmaster_ha.agent.ha.model import LinkEnd
 from loadmaster_ha.agent.link import tls
 from loadmaster_ha.agent.link.connection import Connection, Ended, Peer, Stream, authenticate, ended_by
 from loadmaster_ha.agent.link.counters import Counters, Unauthorised, explain
-from loadmaster_ha.agent.link.dialling import Resolver, dial
+from loadmaster_ha.agent.link.dialling import dial
 from loadmaster_ha.agent.link.framing import Message
 from loadmaster_ha.agent.link.handshake import HandshakeFailed, Own, Refusal, Side
 from loadmaster_ha.agent.link.listening import Listener
@@ -67,7 +67,7 @@ class LinkSettings:
     port: int
     """The same on both units (6973)."""
     partner: str | None
-    """Address or name; None: no link is wanted, and nothing listens."""
+    """Its address; None: no link is wanted, and nothing listens."""
     secret: str | None
 
     def __repr__(self) -> str:
@@ -134,12 +134,10 @@ class PartnerLink:
         self._changed = asyncio.Event()
         self._connections: set[asyncio.Task[None]] = set()
         self._replacement: asyncio.TimerHandle | None = None
-        self._resolver = Resolver(clock)
         self._listener = Listener(
             tls.server_context(identity),
             settings,
             self._arrived,
-            resolver=self._resolver,
             unauthorised=self._unauthorised,
             counters=self.counters,
             clock=clock,
@@ -223,9 +221,8 @@ class PartnerLink:
         self.counters.dials += 1
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS):
-                address = (await self._resolver.addresses(partner))[0]
-                stream = await dial(settings.address, address, settings.port, self._client_tls)
-                connection = await self._greet(stream, Side.DIALLER, address)
+                stream = await dial(settings.address, partner, settings.port, self._client_tls)
+                connection = await self._greet(stream, Side.DIALLER, partner)
         except HandshakeFailed as failure:
             return self._failed(Ended(_END_OF[failure.reason], str(failure)))
         except TimeoutError:

@@ -1,4 +1,4 @@
-"""The Partner Shared Secret: what may be one, and the key derived from it for two certificates.
+"""The key that is derived from the Partner Shared Secret for the holders of two certificates.
 
 The secret is chosen by people, and who pretends to be a listening partner gets a MAC made with it. So the key
 is stretched by scrypt (RFC 7914), salted with both certificates: a guess costs what one derivation costs, and
@@ -8,32 +8,11 @@ of certificates and secret; the key is kept after that.
 
 import asyncio
 import hashlib
-from typing import Final
-
-SHORTEST: Final = 8
-LONGEST: Final = 127
-
-ALLOWED: Final = frozenset(
-    "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" + '!"#$%&()*+,-./:;<=>?[\\~]^_@`{|}'
-)
-"""Kemp's page "Set the Partner Shared Secret": no space and no apostrophe."""
 
 _LABEL = b"loadmaster-ha partner link key 1"
 _COST, _BLOCK, _PARALLEL = 2**14, 8, 1
 _MEMORY = 32 * 1024 * 1024
 _REMEMBERED = 4
-
-
-def why_not(secret: str) -> str | None:
-    """Why this cannot be a Partner Shared Secret, in words that do not repeat it; None if it can."""
-    if not SHORTEST <= len(secret) <= LONGEST:
-        return f"the Partner Shared Secret has {len(secret)} characters; it must have {SHORTEST} to {LONGEST}"
-    if set(secret) - ALLOWED:
-        return (
-            "the Partner Shared Secret may hold letters and digits of ASCII and "
-            '!"#$%&()*+,-./:;<=>?[\\~]^_@`{|} only: no space, no apostrophe'
-        )
-    return None
 
 
 def derive_key(secret: str, one: bytes, other: bytes) -> bytes:
