@@ -7,6 +7,7 @@ is somebody else, even with the same name. `joining` says when it takes a new on
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from secrets import token_hex
 from typing import Any, Final, Self, TypeAlias
 
@@ -23,6 +24,15 @@ FORMER_KEPT: Final = 4
 def new_node() -> str:
     """An identity nobody else has."""
     return token_hex(8)
+
+
+def life_name(node: str, lives: Lives, counter: int) -> str:
+    """The name that changes of one life of a store go by, once the store's own name is ambiguous.
+
+    It is the same wherever the change has got to: in the store itself, in images of it and in copies.
+    """
+    mark = next((mark for mark, clock in reversed(lives) if clock < counter), "")
+    return blake2b(f"{node}/{mark}".encode(), digest_size=8).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +69,11 @@ class Identity:
         return next((lives for name, lives in self.peer_lives if name == node), ())
 
     def knowing(self, node: str, lives: Lives) -> Self:
-        """With what a partner tells of its lives."""
+        """With what a partner tells of its lives. Copies of one store may tell of different ones."""
+        both = dict.fromkeys((*self.lives_of(node), *lives))
+        together = tuple(sorted(both, key=lambda life: life[1]))[-LIVES_KEPT:]
         others = tuple(entry for entry in self.peer_lives if entry[0] != node)
-        return replace(self, peer_lives=(*others, (node, lives))[-PEERS_KEPT:])
+        return replace(self, peer_lives=(*others, (node, together))[-PEERS_KEPT:])
 
     def retiring(self, former: Iterable[tuple[str, Lives]]) -> Self:
         """With what is told of identities that somebody had before."""

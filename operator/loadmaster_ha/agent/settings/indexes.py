@@ -12,9 +12,9 @@ while the other deleted the service.
 import logging
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
-from loadmaster_ha.agent.settings.model import Change, Delete, Kind, Put
+from loadmaster_ha.agent.settings.model import Change, Delete, Fields, Kind, Put
 from loadmaster_ha.agent.settings.snapshot import Snapshot
 from loadmaster_ha.agent.settings.store import Store
 from loadmaster_ha.agent.settings.versions import Version
@@ -41,7 +41,11 @@ OWNERS: Final[Mapping[Kind, Kind]] = MappingProxyType(
 _Orphan: TypeAlias = tuple[Kind, str, Version]
 
 
-def next_index(snapshot: Snapshot, kind: Kind, mode: Mode = Mode.SINGLE) -> int:
+class _Entities(Protocol):
+    def entities(self, kind: Kind, /) -> Mapping[str, Fields]: ...
+
+
+def next_index(snapshot: _Entities, kind: Kind, mode: Mode = Mode.SINGLE) -> int:
     """The number for a new entity of this kind.
 
     Args:
@@ -105,7 +109,7 @@ class Tidying:
             log.warning("%s %s %s.", change.kind, change.key, what, extra={"reason": "Tidied"})
 
 
-def _numbers(snapshot: Snapshot, kind: Kind) -> dict[str, int]:
+def _numbers(snapshot: _Entities, kind: Kind) -> dict[str, int]:
     field = NUMBERED[kind]
     found = {key: fields.get(field) for key, fields in snapshot.entities(kind).items()}
     return {key: number for key, number in found.items() if type(number) is int and number > 0}

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from loadmaster_ha.agent.settings.identity import Lives, new_node, read_lives
+from loadmaster_ha.agent.settings.identity import Lives, life_name, new_node, read_lives
 from loadmaster_ha.agent.settings.store import Store, living
 from loadmaster_ha.agent.settings.versions import Address, Entity, Seen, Version, created
 
@@ -127,42 +127,30 @@ def renewal(store: Store, sent: Greeting, partner: Greeting, welcome: Welcome) -
     if not (partner.node == sent.node or welcome.retired or _divided(sent, welcome)):
         return None
     division = divided_at(sent.lives, others)
-    # Without a mark in common: what the partner is known to have was not changed since.
-    return store.identity.partner_seen.get(store.node) if division is None else division
+    if division is None:
+        # Without a mark in common: what the partner is known to have was not changed since.
+        division = store.identity.partner_seen.get(store.node)
+    # What the partner has under this name; it may have given other names to what came after.
+    return min(division, welcome.counter) if welcome.retired else division
 
 
 def _divided(sent: Greeting, welcome: Welcome) -> bool:
     if welcome.counter > sent.clock:
         return True
     marks = {mark for mark, _ in sent.lives}
-    if not welcome.lives or welcome.lives[-1][0] in marks:
-        return False
-    # So many starts apart that the marks do not reach is no division; so old an image is one.
-    return any(mark in marks for mark, _ in welcome.lives) or welcome.lives[-1][1] > sent.lives[0][1]
+    # Starts before the first of those that are kept tell nothing.
+    return any(mark not in marks and clock >= sent.lives[0][1] for mark, clock in welcome.lives)
 
 
 def renew(store: Store, upto: int) -> None:
-    """Take a new identity, also for the changes of this store after that counter.
+    """Take a new identity; the changes after that counter get the names of the lives they were made in.
 
     Raises:
         StoreError: the disk is full or fails; nothing was changed.
     """
-    old, new = store.node, new_node()
-
-    def renamed(version: Version) -> Version:
-        own = version.node == old and version.counter > upto
-        return version._replace(node=new) if own else version
-
+    renamed, seen = _by_lives(store, upto)
     everything = [*living(store, synchronised=True), *store.tombstones.items()]
-    identity = replace(
-        store.identity.renewed(new, store.clock),
-        seen=store.identity.seen.having(old, upto),
-        shared=True,
-        gives_way="",
-        gives_way_with=-1,
-    )
-    store.write(_rewritten(everything, renamed), identity)
-    store.pending.refresh(store)
+    _write(store, _rewritten(everything, renamed), new_node(), seen)
 
 
 def gives_way(sent: Greeting, partner: Greeting) -> bool:
@@ -219,26 +207,33 @@ def joined(store: Store, seen: Seen) -> None:
     store.clock += 1
     birth = Version(store.clock, new)
     known = store.identity.partner_seen.joined(seen)
+    _, seen_by_lives = _by_lives(store, store.seen.get(old))
+    own: dict[Address, Entity | None] = {
+        address: created(entity.fields, birth)
+        for address, entity in living(store, synchronised=True)
+        if entity.born.node == old and not known.covers(entity.born)
+    }
+    _write(store, own, new, seen_by_lives.joined(seen))
+
+
+def _by_lives(store: Store, upto: int) -> tuple[Callable[[Version], Version], Seen]:
+    # How this store's changes are called after it has given up its name, and what it has seen by these names.
+    node, lives, clock = store.node, store.identity.lives, store.seen.get(store.node)
 
     def renamed(version: Version) -> Version:
-        own = version.node == old and not known.covers(version)
-        return version._replace(node=new) if own else version
+        own = version.node == node and version.counter > upto
+        return version._replace(node=life_name(node, lives, version.counter)) if own else version
 
-    own: dict[Address, Entity | None] = {}
-    others = []
-    for address, entity in (*living(store, synchronised=True), *store.tombstones.items()):
-        if entity.gone is None and entity.born.node == old and not known.covers(entity.born):
-            own[address] = created(entity.fields, birth)
-        else:
-            others.append((address, entity))
-    identity = replace(
-        store.identity.renewed(new, store.clock),
-        seen=store.seen.joined(seen),
-        shared=True,
-        gives_way="",
-        gives_way_with=-1,
-    )
-    store.write({**own, **_rewritten(others, renamed)}, identity)
+    seen = store.identity.seen.having(node, upto)
+    for _, end in (*lives[1:], ("", clock)):
+        seen = seen.joined(Seen({life_name(node, lives, end): end}))
+    return renamed, seen
+
+
+def _write(store: Store, changes: Mapping[Address, Entity | None], node: str, seen: Seen) -> None:
+    identity = store.identity.renewed(node, store.clock)
+    identity = replace(identity, seen=seen, shared=True, gives_way="", gives_way_with=-1)
+    store.write(changes, identity)
     store.pending.refresh(store)
 
 
