@@ -165,7 +165,8 @@ def _default(each: UnitParameter) -> str:
 def _command(command: Command, before: Sequence[Command]) -> str:
     return (
         f"\n### `{command.name}`\n\n{_cell(command.documentation)} {_ACCESS[command.access]}"
-        f"{_permissions(command)}{_versions(command)}\n{_parameters(command, before)}{_reply(command, before)}"
+        f"{_permissions(command)}{_versions(command)}\n"
+        f"{_parameters(command, before)}{_reply(command, before)}"
     )
 
 

@@ -107,9 +107,13 @@ class Record:
     open: bool = False
     """Further fields may occur (`get`, `getall`): `loadmaster.parameters` tells their kinds."""
 
-    def by_name(self) -> Mapping[str, Field | Texts | Rows]:
-        """Its members."""
-        return {member.name: member for member in self.members}
+    by_name: Mapping[str, Field | Texts | Rows] = field(init=False, repr=False, compare=False)
+    """Its members."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "by_name", MappingProxyType({member.name: member for member in self.members})
+        )
 
     def merged(self, *others: "Record") -> "Record":
         """This one with the members of others after its own."""

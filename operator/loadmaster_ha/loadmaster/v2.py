@@ -152,7 +152,7 @@ def encode_answer(shape: Reply, answer: Answer) -> Body:
 
 
 def _object(record: Record, fields: Mapping[str, Json]) -> dict[str, Json]:
-    members = record.by_name()
+    members = record.by_name
     unknown = [name for name in fields if name not in members]
     if unknown and not record.open:
         raise WireError(f"The record has no {', '.join(unknown)}.")
@@ -164,6 +164,8 @@ def _object(record: Record, fields: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _wire(member: Field | Texts | Rows | None, name: str, value: Json) -> Json:
+    if isinstance(member, Field):
+        return values.encode(member.kind, value, Version.V2)
     if isinstance(member, Texts):
         return [str(each) for each in value] if isinstance(value, list) else [str(value)]
     rows = value if isinstance(value, list) else [value]
@@ -172,8 +174,7 @@ def _wire(member: Field | Texts | Rows | None, name: str, value: Json) -> Json:
         objects: list[Json] = [_object(record, each) for each in rows if isinstance(each, dict)]
         bare = len(objects) == 1 and (not isinstance(member, Rows) or member.many is not Many.ARRAY)
         return objects[0] if bare else objects
-    kind = member.kind if isinstance(member, Field) else kind_for(name, value)
-    return values.encode(kind, value, Version.V2)
+    return values.encode(kind_for(name, value), value, Version.V2)
 
 
 # Reading answers
@@ -201,7 +202,7 @@ def decode_answer(shape: Reply, status: int, content_type: str, content: bytes) 
 
 
 def _fields(record: Record, body: Mapping[str, Json]) -> dict[str, Json]:
-    members = record.by_name()
+    members = record.by_name
     lists: dict[str, Json] = {name: [] for name, member in members.items() if is_list(member)}
     return lists | {name: _canonical(members.get(name), name, value) for name, value in body.items()}
 

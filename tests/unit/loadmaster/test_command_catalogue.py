@@ -35,7 +35,7 @@ def test_what_changes_something_needs_a_permission(name):
 def test_no_field_hides_the_frame_of_a_v2_answer(name):
     reply = COMMANDS[name].reply
     if isinstance(reply, Data):
-        assert not {"code", "status", "message", "data"} & set(reply.record.by_name())
+        assert not {"code", "status", "message", "data"} & set(reply.record.by_name)
 
 
 @pytest.mark.parametrize("name", NAMES)
