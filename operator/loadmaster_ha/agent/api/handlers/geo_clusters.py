@@ -60,7 +60,7 @@ async def addcluster(call: Call, unit: Unit) -> Reply:
     key = stored_key(address, unit.own_addresses, snapshot.entities(Kind.GEO_CLUSTER))
     if snapshot.get(Kind.GEO_CLUSTER, key) is not None:
         raise Refused(422, f"ip: there is already a cluster {address}.")
-    index = next_index(snapshot, Kind.GEO_CLUSTER, "Index")
+    index = next_index(snapshot, Kind.GEO_CLUSTER)
     unit.settings.commit([Put(Kind.GEO_CLUSTER, key, {"Index": index, "Name": call.text("name")})])
     return Done(f"Cluster {address} added")
 

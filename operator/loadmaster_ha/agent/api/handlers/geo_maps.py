@@ -42,7 +42,7 @@ async def addmap(call: Call, unit: Unit) -> Reply:
         raise Refused(422, f"ip: {name} has {call.text('ip')} already.")
     if len(sites) >= _MOST:
         raise Refused(422, f"Too many IP addresses already specified: {_MOST} is the limit.")
-    fields: dict[str, Json] = {"Index": next_index(snapshot, Kind.GEO_MAP, "Index")}
+    fields: dict[str, Json] = {"Index": next_index(snapshot, Kind.GEO_MAP)}
     if cluster := call.text("clust"):
         fields["Cluster"] = index_of(snapshot, cluster)
     unit.settings.commit([Put(Kind.GEO_MAP, key, fields)])

@@ -42,7 +42,7 @@ async def addrs(call: Call, unit: Unit) -> Reply:
         found = find(call, snapshot, unit)
         if where in found.servers:
             raise Refused(422, f"rs: virtual service {found.index} has {where} already; change it by modrs.")
-        index = next_index(snapshot, Kind.REAL_SERVER, "RsIndex")
+        index = next_index(snapshot, Kind.REAL_SERVER)
         given = {name: value for name, value in _fields(call).items() if value is not None}
         return [Put(Kind.REAL_SERVER, found.key.server(where), {"RsIndex": index, **given})]
 

@@ -52,7 +52,7 @@ async def addvs(call: Call, unit: Unit) -> Reply:
             raise Refused(422, f"vs: there is already a virtual service {_named(key, unit)}.")
         fields = checked_fields(call, by_port(key.port), snapshot)
         _check_ports(key, fields, snapshot, unit)
-        index = next_index(snapshot, Kind.VIRTUAL_SERVICE, "Index")
+        index = next_index(snapshot, Kind.VIRTUAL_SERVICE)
         return [Put(Kind.VIRTUAL_SERVICE, str(key), {"Index": index, **_set(fields)})]
 
     snapshot = await change(unit, plan)
