@@ -19,7 +19,7 @@ from loadmaster_ha.emulator.dataplane.selection import candidates
 from loadmaster_ha.emulator.dataplane.sockets import Origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from loadmaster_ha.emulator.dataplane.configuration import Rule
     from loadmaster_ha.emulator.dataplane.prober import Probing
@@ -47,6 +47,8 @@ class Balancing:
         self._prober = Prober(reactor, self._origin, options, self._refresh, answered)
         self._flows = FlowTable(reactor, options.idle_timeout)
         self._listeners: dict[tuple[str, str, int], TcpListener | UdpListener] = {}
+        self._served: dict[tuple[str, str, int], Rule] = {}
+        """The rules that can be served, by what is listened on for them."""
         self._problems: dict[str, str] = {}
         self._diversion = Diversion() if options.transparent else None
         reactor.call_later(_RETRY_SECONDS, self._retry)
@@ -108,7 +110,8 @@ class Balancing:
             self._diversion.remove()
 
     def _view_rule(self, rule: Rule) -> dict[str, Any]:
-        listener = self._listeners.get(_place(rule))
+        served = self._served.get(_place(rule)) is rule
+        listener = self._listeners.get(_place(rule)) if served else None
         flows = self._flows
         return {
             "rule": rule.id,
@@ -123,42 +126,53 @@ class Balancing:
 
     def _listen(self) -> None:
         """Open and close listeners so that there is one for each rule that can be served."""
-        self._problems = {}
-        wanted: dict[tuple[str, str, int], Rule] = {}
+        before, self._problems = self._problems, {}
+        self._served = {}
         for rule in self._configuration.rules.values():
-            why = rule.unserved
-            if rule.every_port and not self._options.transparent:
-                why = why or _NO_EVERY_PORT
-            elif _place(rule) in wanted:
-                why = why or f"{wanted[_place(rule)].id} has the same address and port"
+            why = self._obstacle(rule)
             if why:
                 self._problems[rule.id] = why
             else:
-                wanted[_place(rule)] = rule
-        for place in [place for place in self._listeners if place not in wanted]:
+                self._served[_place(rule)] = rule
+        for place in [place for place in self._listeners if place not in self._served]:
             self._listeners.pop(place).close()
-        for place, rule in wanted.items():
+        for place, rule in self._served.items():
             if place not in self._listeners:
                 self._open(rule)
-        self._divert(wanted.values())
+        self._divert()
+        for rule_id, problem in self._problems.items():
+            if before.get(rule_id) != problem:
+                _LOG.warning("%s is not served: %s", rule_id, problem)
+
+    def _obstacle(self, rule: Rule) -> str:
+        """Say why a rule cannot be served; empty when it can."""
+        if rule.unserved:
+            return rule.unserved
+        if rule.every_port and not self._options.transparent:
+            return _NO_EVERY_PORT
+        rival = self._served.get(_place(rule))
+        return f"{rival.id} has the same address and port" if rival else ""
 
     def _open(self, rule: Rule) -> None:
+        kind = UdpListener if rule.protocol == "udp" else TcpListener
         try:
-            kind = UdpListener if rule.protocol == "udp" else TcpListener
             self._listeners[_place(rule)] = kind(
                 self._reactor, self._flows, self._origin, rule, transparent=self._options.transparent
             )
         except OSError as error:
             self._problems[rule.id] = f"cannot listen on {rule.address}:{rule.port}: {error.strerror}"
-            _LOG.warning("%s: %s", rule.id, self._problems[rule.id])
 
-    def _divert(self, rules: Iterable[Rule]) -> None:
+    def _divert(self) -> None:
         """Have all ports of HA-ports rules come in at their listeners."""
         if self._diversion is None:
             return
-        listeners = {rule: self._listeners.get(_place(rule)) for rule in rules if rule.every_port}
+        every_port = [(place, rule) for place, rule in self._served.items() if rule.every_port]
         self._diversion.every_port(
-            {rule.address: listener.port for rule, listener in listeners.items() if listener is not None}
+            {
+                rule.address: self._listeners[place].port
+                for place, rule in every_port
+                if place in self._listeners
+            }
         )
 
     def _retry(self) -> None:
@@ -170,8 +184,8 @@ class Balancing:
     def _refresh(self) -> None:
         """Work out anew who takes new flows."""
         configuration = self._configuration
-        for rule in configuration.rules.values():
-            listener = self._listeners.get(_place(rule))
+        for place, rule in self._served.items():
+            listener = self._listeners.get(place)
             if listener is not None:
                 listener.deliver_to(rule, candidates(rule, configuration, self._prober.is_up))
 
