@@ -150,6 +150,8 @@ class Cut:
     source: str | None
     destination: str | None
     port: int | None = None
+    dialling: bool = False
+    """Only packets that open a TCP connection: a firewall that allows one direction."""
 
     def rules(self) -> list[str]:
         """As nftables writes it."""
@@ -158,6 +160,8 @@ class Cut:
             match += f"ip saddr {self.source} "
         if self.destination is not None:
             match += f"ip daddr {self.destination} "
+        if self.dialling:
+            match += "tcp flags & (syn|ack) == syn "
         if self.port is None:
             return [f"{match}drop"]
         return [f"{match}th {side} {self.port} drop" for side in ("sport", "dport")]

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from loadmaster_ha.agent.ha.model import LinkEnd
 from loadmaster_ha.agent.link.counters import Counters
-from loadmaster_ha.agent.link.framing import Decoder, FrameType, FramingError, Message, frame
+from loadmaster_ha.agent.link.framing import Decoder, FrameType, FramingError, Message, encode, frame
 from loadmaster_ha.agent.link.handshake import Agreed, Handshake, HandshakeFailed, Own, Refusal, Side
 from loadmaster_ha.agent.link.outbox import Outbox
 
@@ -175,14 +175,18 @@ class Connection:
     async def run(self) -> Ended:
         """Carry messages until the connection ends; how it ended."""
         tasks = (asyncio.create_task(self._read()), asyncio.create_task(self._write()))
+        farewell = b""
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            return next(iter(done)).result()
+            ended = next(iter(done)).result()
+            if ended.end is LinkEnd.TIMEOUT:  # if only one direction is cut, the partner must not see a death
+                farewell = frame(FrameType.WHOLE, encode("bye", {"reason": "silence"}))
+            return ended
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._stream.close()
+            await self._stream.close(farewell)
 
     async def _read(self) -> Ended:
         stream = self._stream
@@ -246,6 +250,8 @@ def ended_by(error: OSError) -> Ended:
 def _farewell(reason: object) -> Ended:
     if reason == "surplus":
         return Ended(LinkEnd.CLOSED, "both units dialled at once; the other connection stays", surplus=True)
+    if reason == "silence":
+        return Ended(LinkEnd.TIMEOUT, "the partner hears nothing of this unit")
     if reason == "reconfigured":
         return Ended(LinkEnd.UNAUTHORISED, "the partner's address, port or secret was changed on its side")
     return Ended(LinkEnd.CLOSED, "the partner's agent stops")
