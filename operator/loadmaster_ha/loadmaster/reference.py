@@ -98,7 +98,7 @@ _STATUSES: Final = (
 _RULES: Final = """
 Limits: 30 calls in 3 seconds from one client (one more and the connection ends without an answer, as on the
 appliance), files of 32 MiB, 60 s for a body. After five wrong passwords from one address for one user each
-further try has to wait, from 5 s to 15 minutes.
+further try has to wait, from 5 s to 5 minutes.
 
 On a **standby** unit, reads and local administration work. What is synchronised is refused with 422 and
 `unit is standby, configure the active unit ADDRESS`. Active, unconnected and single units take everything.

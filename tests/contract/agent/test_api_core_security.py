@@ -4,10 +4,13 @@ import asyncio
 import base64
 import json
 import logging
+import random
 import socket
 import ssl
 import time
 import warnings
+import zlib
+from dataclasses import replace
 
 import pytest
 from tests.support.management import ADDRESS, PASSWORD, served, trusting
@@ -15,8 +18,11 @@ from tests.support.management import ADDRESS, PASSWORD, served, trusting
 from loadmaster_ha.agent import certificates
 from loadmaster_ha.agent.api.server import Limits
 from loadmaster_ha.agent.ha.model import SwitchoverEnded
+from loadmaster_ha.agent.settings.errors import StoreFull
 from loadmaster_ha.agent.settings.model import Kind
 from loadmaster_ha.domain.ha import UnitState
+from loadmaster_ha.loadmaster import commands
+from loadmaster_ha.loadmaster.commands import COMMANDS
 
 
 @pytest.fixture
@@ -421,6 +427,107 @@ async def test_a_hostile_query_is_refused_in_xml(api, query):
 )
 async def test_odd_paths_are_refused(api, path):
     assert (await api.ask("GET", path, None, api.basic())).status in {404, 405}
+
+
+def test_garbage_is_survived(tmp_path):
+    """Bytes that are no HTTP, and HTTP that is cut and changed, from a seeded generator."""
+    chance = random.Random(20260)  # noqa: S311 - reproducible garbage
+    good = (
+        b"POST /accessv2 HTTP/1.1\r\nHost: x\r\nContent-Length: 14\r\nConnection: close\r\n\r\n"
+        b'{"cmd":"stats"}'
+    )
+
+    async def go():
+        async with served(tmp_path, Limits(calls=100_000, body_seconds=0.1)) as api:
+            for _ in range(60):
+                sent = bytearray(good if chance.random() < 0.8 else chance.randbytes(200))
+                for _ in range(chance.randrange(1, 6)):
+                    at = chance.randrange(len(sent))
+                    sent[at : at + chance.randrange(4)] = chance.randbytes(chance.randrange(4))
+                await asyncio.to_thread(raw, api.port, bytes(sent) + b"\r\n\r\n", seconds=20.0)
+            return (await api.v1("get", param="time")).status
+
+    assert asyncio.run(go()) == 200
+
+
+async def test_a_compressed_bomb_is_not_unpacked(api):
+    bomb = zlib.compress(b" " * 50_000_000)
+    reply = await api.ask("POST", "/accessv2", bomb, {**api.basic(), "Content-Encoding": "deflate"})
+
+    assert reply.status == 422
+    assert reply.json["message"] == "It is not JSON."
+
+
+async def test_a_client_that_waits_to_be_asked_for_its_body_is_asked(api):
+    head = (
+        "POST /access/set HTTP/1.1\r\nHost: x\r\nConnection: close\r\nExpect: 100-continue\r\n"
+        f"Authorization: {api.basic()['Authorization']}\r\nContent-Length: 25\r\n\r\n"
+    )
+
+    def speak():
+        with socket.create_connection((ADDRESS, api.port), 20) as plain, trusting().wrap_socket(plain) as tls:
+            tls.sendall(head.encode())
+            asked = tls.recv(1000)
+            tls.sendall(b"param=hostname&value=lm-0")
+            return asked, tls.recv(1000)
+
+    asked, answered = await asyncio.to_thread(speak)
+
+    assert asked == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert answered.startswith(b"HTTP/1.1 200")
+
+
+async def test_a_known_clients_connection_is_kept_for_its_next_request(api):
+    credentials = api.basic()["Authorization"]
+    request = (
+        f"GET /access/get?param=time HTTP/1.1\r\nHost: x\r\nAuthorization: {credentials}\r\n\r\n".encode()
+    )
+
+    def speak():
+        with socket.create_connection((ADDRESS, api.port), 20) as plain, trusting().wrap_socket(plain) as tls:
+            answers = []
+            for _ in range(2):
+                tls.sendall(request)
+                answers.append(tls.recv(4000))
+            return answers
+
+    assert all(each.startswith(b"HTTP/1.1 200") for each in await asyncio.to_thread(speak))
+
+
+# When the unit itself is in trouble
+
+
+async def test_a_full_disk_is_503_and_nothing_is_changed(api, monkeypatch):
+    def full(*_args, **_more):
+        raise StoreFull("There is no room on the disk.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(api.unit.settings, "commit", full)
+        v1 = await api.v1("azurehamode", hamode="first")
+        v2 = await api.v2("azurehamode", hamode="first")
+
+    assert (v1.status, v2.status) == (503, 503)
+    assert "no room on the disk" in v1.text
+    assert (await api.v2("getazurehaparams")).json["HaMode"] == "single"
+
+
+async def test_a_mistake_of_ours_is_500_with_the_trace_in_the_log_only(api, monkeypatch, caplog):
+    monkeypatch.setattr(api.unit, "view", lambda: 1 / 0)
+    reply = await api.v1("get", param="hastatus")
+
+    assert reply.status == 500
+    assert "ZeroDivision" not in reply.text
+    assert "ZeroDivisionError" in caplog.text
+
+
+async def test_what_takes_too_long_is_given_up_with_503(api, monkeypatch):
+    api.unit.is_in(UnitState.ACTIVE)
+    monkeypatch.setattr(commands, "find", lambda _: replace(COMMANDS["agentswitchover"], seconds=0.1))
+    monkeypatch.setattr(api.unit, "switchover", lambda *_: asyncio.sleep(60))
+    reply = await api.v1("agentswitchover")
+
+    assert reply.status == 503
+    assert "took longer than 0.1 s" in reply.text
 
 
 # Logs

@@ -190,6 +190,9 @@ class Exchange:
         length = self._request.content_length
         if length is not None and length > limit:
             raise Refused(422, f"The body has {length} bytes; {limit} are taken at most.")
+        if self._request.headers.get("Expect", "").lower() == "100-continue":
+            # Some clients (curl, .NET) wait for this before they send a body.
+            await self._request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         try:
             async with asyncio.timeout(self._resources.body_seconds):
                 content = await self._read_up_to(b"", min(_SMALL_BODY, limit))

@@ -14,7 +14,7 @@ MOST_CLIENTS: Final = 4096
 """How many clients are remembered; the one not heard of for longest is forgotten first."""
 FREE_FAILURES: Final = 5
 FIRST_PAUSE: Final = 5.0
-LONGEST_PAUSE: Final = 900.0
+LONGEST_PAUSE: Final = 300.0
 FORGOTTEN_AFTER: Final = 1800.0
 
 

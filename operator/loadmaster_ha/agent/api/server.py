@@ -64,6 +64,7 @@ class ManagementServer:
             access_log=None,
             keepalive_timeout=self._limits.idle_seconds,
             lingering_time=_LINGERING_SECONDS,
+            auto_decompress=False,  # no client of this API compresses, and a bomb needs to be unpacked
             max_line_size=8190,
             max_field_size=8190,
         )

@@ -78,8 +78,8 @@ def test_the_wait_ends_and_has_a_longest():
     for _ in range(100):
         lockout.failed("a", "bal")
 
-    assert lockout.remaining("a", "bal") == 900
-    clock.now += 900
+    assert lockout.remaining("a", "bal") == 300
+    clock.now += 300
     assert lockout.remaining("a", "bal") == 0
 
 
