@@ -4,9 +4,10 @@ import asyncio
 import random
 
 import pytest
-from tests.support.partner_links import Unit, pair_of_units, until
+from tests.support.partner_links import SECRET, Unit, pair_of_units, until
 
 from loadmaster_ha.agent.ha.model import LinkEnd
+from loadmaster_ha.agent.link.connection import authenticate
 from loadmaster_ha.agent.link.dialling import dial
 from loadmaster_ha.agent.link.framing import LONGEST_MESSAGE, MessageTooLong
 
@@ -141,11 +142,28 @@ async def test_a_port_changed_on_both_units_takes_the_link_along(linked):
 
 async def test_a_secret_changed_on_one_unit_ends_the_link_until_the_other_has_it_too(linked):
     one, other = linked
+    one.told.downs.clear()
+    other.told.downs.clear()
     one.change(secret="another-long-secret")
     await until(lambda: not one.told.linked and not other.told.linked)
-    await until(lambda: LinkEnd.UNAUTHORISED in other.told.downs)
+    assert one.told.downs[0] is other.told.downs[0] is LinkEnd.UNAUTHORISED, "a change is no death"
     other.change(secret="another-long-secret")
     await until(lambda: one.told.linked and other.told.linked)
+
+
+async def test_a_secret_changed_during_the_handshake_counts(tmp_path, monkeypatch):
+    one, other = pair_of_units(tmp_path)
+
+    async def changed_meanwhile(*arguments):
+        agreed = await authenticate(*arguments)
+        if one.settings.secret == SECRET:
+            one.change(secret="another-long-secret")
+        return agreed
+
+    monkeypatch.setattr("loadmaster_ha.agent.link.partner.authenticate", changed_meanwhile)
+    async with one.running(), other.running():
+        await until(lambda: LinkEnd.UNAUTHORISED in other.told.downs)
+        assert not one.told.ups
 
 
 async def test_without_a_partner_nothing_listens_and_nothing_is_sent(linked):

@@ -219,7 +219,7 @@ class Connection:
                 await writer.drain()
         except OSError as error:
             return ended_by(error)
-        return Ended(LinkEnd.CLOSED, "this unit ended the connection")
+        return Ended(LinkEnd.UNAUTHORISED, "the partner's address, port or secret was changed on this unit")
 
     async def _idle(self) -> bytes:
         self._wake.clear()

@@ -222,21 +222,22 @@ class PartnerLink:
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS):
                 stream = await dial(settings.address, partner, settings.port, self._client_tls)
-                connection = await self._greet(stream, Side.DIALLER, partner)
+                connection = await self._greet(stream, Side.DIALLER, partner, settings)
         except HandshakeFailed as failure:
             return self._failed(Ended(_END_OF[failure.reason], str(failure)))
         except TimeoutError:
             return self._failed(Ended(LinkEnd.TIMEOUT, f"no answer within {HANDSHAKE_SECONDS:.0f} s"))
         except OSError as error:
             return self._failed(ended_by(error))
-        self._admit(connection)
+        self._admit(connection, settings)
         return None
 
     async def _arrived(self, stream: Stream, address: str) -> None:
         """Somebody connected from the partner's address (`listening` has seen to that)."""
+        settings = self._settings()
         try:
             async with asyncio.timeout(HANDSHAKE_SECONDS):
-                connection = await self._greet(stream, Side.LISTENER, address)
+                connection = await self._greet(stream, Side.LISTENER, address, settings)
         except HandshakeFailed as failure:
             if failure.reason in (Refusal.SECRET, Refusal.NO_SECRET):
                 self._unauthorised.connection_from(address, str(failure))
@@ -245,13 +246,13 @@ class PartnerLink:
         except OSError as error:
             log.debug("A connection from %s came to nothing: %s", address, error)
         else:
-            self._admit(connection)
+            self._admit(connection, settings)
 
-    async def _greet(self, stream: Stream, side: Side, address: str) -> Connection:
+    async def _greet(self, stream: Stream, side: Side, address: str, settings: LinkSettings) -> Connection:
         """Have both sides prove themselves; closes the stream if they do not."""
         try:
             peer = tls.peer_fingerprint(stream.tls)
-            key = await self._keys.key(self._settings().secret, self._fingerprint, peer)
+            key = await self._keys.key(settings.secret, self._fingerprint, peer)
             own = Own(self._fingerprint, self._agent_version, self._instance, os.urandom(32))
             agreed = await authenticate(stream, side, own, peer, key)
         except HandshakeFailed as failure:
@@ -273,11 +274,13 @@ class PartnerLink:
             clock=self._clock,
         )
 
-    def _admit(self, connection: Connection) -> None:
-        """A connection is authenticated: it becomes the link, or it is one too many."""
+    def _admit(self, connection: Connection, settings: LinkSettings) -> None:
+        """A connection is authenticated by these settings: it becomes the link, or it is one too many."""
         self.counters.established += 1
         current = self._current
-        if current is not None and not self._replaces(connection, current):
+        if settings != self._settings():  # changed meanwhile: by the new ones it may not be the partner
+            connection.close("reconfigured")
+        elif current is not None and not self._replaces(connection, current):
             connection.close("surplus")
         else:
             self._current = connection
