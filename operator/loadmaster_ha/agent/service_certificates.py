@@ -149,6 +149,8 @@ def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
 
 
 def _from_pem(data: bytes, password: bytes | None) -> bytes:
+    if _KEY_MARK not in data:
+        raise CertificateUnusable("there is no private key in it; certificate and key come in one file")
     try:
         key = serialization.load_pem_private_key(data, password)
     except TypeError as error:
