@@ -25,6 +25,9 @@ DESCRIPTOR: Final = "LOADMASTER_AGENT_SUPERVISOR"
 STUCK_SECONDS: Final = 30.0
 """A node that has been silent for so long is killed and started again."""
 
+DEAF_SECONDS: Final = 5.0
+"""A node that has been silent for so long is not waited for when all is to stop."""
+
 START_SECONDS: Final = 60.0
 """A node that has not said anything for so long after its start."""
 
@@ -142,6 +145,10 @@ class NodeProcess:
             self._silent_since = now
             self.signal(signal.SIGKILL)
         return self.wanted and self._due is not None and now >= self._due
+
+    def silent(self, now: float) -> bool:
+        """Whether it has said nothing for longer than any process that lives."""
+        return now - self._silent_since > DEAF_SECONDS
 
     @property
     def next_deadline(self) -> float:

@@ -297,7 +297,7 @@ class Supervisor:
     def _proceed(self, now: float) -> None:
         """Go on to the next phase when this one is over."""
         late = now >= self._deadline
-        if self._phase == HANDING_OVER and (late or not self._node.running):
+        if self._phase == HANDING_OVER and (late or not self._node.running or self._node.silent(now)):
             self._drain()
         elif self._phase == DRAINING and late:
             self._node.signal(signal.SIGTERM)

@@ -1,0 +1,29 @@
+"""A number that grows with every change of what people and programs watch; `agentwatch` waits for it."""
+
+import asyncio
+from collections.abc import Hashable
+
+
+class Revision:
+    """Grows when what is shown to `note` differs from the last time; never 0."""
+
+    def __init__(self) -> None:
+        self.number = 1
+        self._seen: Hashable = None
+        self._grown = asyncio.Event()
+
+    def note(self, seen: Hashable) -> bool:
+        """Whether this is another sight than the last one; then the number has grown."""
+        if seen == self._seen:
+            return False
+        self._seen = seen
+        self.number += 1
+        self._grown.set()
+        self._grown = asyncio.Event()
+        return True
+
+    async def beyond(self, since: int) -> int:
+        """Wait until the number differs from `since`; the new one."""
+        while self.number == since:
+            await self._grown.wait()
+        return self.number

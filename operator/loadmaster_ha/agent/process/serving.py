@@ -1,0 +1,215 @@
+"""The data plane as the node process has it: fed with the settings' services, watched for the engine.
+
+Whether the unit could serve has two sources: HAProxy's own health (`dataplane.watch`, a request through it),
+and the supervisor, who knows at once when HAProxy has ended. Well is what a request *after* that has shown.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from loadmaster_ha.agent.api.dispatch import Refused
+from loadmaster_ha.agent.api.unit import ServiceStatistics
+from loadmaster_ha.agent.configuration import Configuration
+from loadmaster_ha.agent.dataplane import watch
+from loadmaster_ha.agent.dataplane.command import Paths, command_line
+from loadmaster_ha.agent.dataplane.controller import DataPlane
+from loadmaster_ha.agent.dataplane.model import ConfigurationRefused, Node
+from loadmaster_ha.agent.service_certificates import service_certificates
+from loadmaster_ha.agent.services import virtual_services
+from loadmaster_ha.agent.settings.model import Kind
+from loadmaster_ha.agent.settings.store import Store
+from loadmaster_ha.domain.virtual_services import ServiceKey, VirtualService
+
+log = logging.getLogger(__name__)
+
+_OWN_CERTIFICATE: Final = ""
+"""The name under which the data plane looks for what a service without a certificate of its own shows."""
+
+_SERVED_KINDS: Final = frozenset(
+    {Kind.VIRTUAL_SERVICE, Kind.REAL_SERVER, Kind.CERTIFICATE, Kind.INTERMEDIATE}
+)
+_LOOK: Final = 0.05
+_STALE_SECONDS: Final = 2.0
+
+
+def paths_of(configuration: Configuration) -> Paths:
+    """Where HAProxy's files are."""
+    return Paths(
+        directory=Path(configuration.haproxy_directory or f"{configuration.state_directory}/haproxy"),
+        sockets=Path(configuration.haproxy_sockets or f"{configuration.run_directory}/haproxy"),
+        master_socket=Path(configuration.haproxy_master_socket)
+        if configuration.haproxy_master_socket
+        else None,
+    )
+
+
+class Serving:
+    """HAProxy and the services.
+
+    Args:
+        configuration: of the agent.
+        own_addresses: interface name -> this unit's address.
+        reserved: ports that the agent itself listens on.
+        store: the settings.
+        own_certificate: the management API's certificate and key, in PEM.
+        health: told whether HAProxy serves, and how that was found out.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        own_addresses: Mapping[str, str],
+        reserved: frozenset[int],
+        store: Store,
+        own_certificate: Callable[[], str],
+        health: Callable[[bool, str], None],
+    ) -> None:
+        self._managed = configuration.haproxy_mode == "Managed"
+        self._binary = configuration.haproxy_binary
+        self._own_addresses = own_addresses
+        self._store = store
+        self._own_certificate = own_certificate
+        self._health = health
+        self._paths = paths_of(configuration)
+        self._absent = ""
+        self._checking: asyncio.Task[None] | None = None
+        self._changed = False
+        self.plane = DataPlane(
+            Node(
+                paths=self._paths,
+                interfaces=own_addresses,
+                reserved_ports=reserved,
+                hard_stop_after=configuration.haproxy_hard_stop_after,
+                threads=configuration.haproxy_threads,
+                account=configuration.haproxy_user,
+            ),
+            binary=configuration.haproxy_binary,
+            external=not self._managed,
+            health_changed=lambda _: self._tell(),
+        )
+
+    async def start(self, haproxy: Mapping[str, Any], run_haproxy: Callable[[Sequence[str]], None]) -> None:
+        """Bring HAProxy up with the services that there are.
+
+        Raises:
+            ConfigurationRefused: the binary is missing, or too old.
+            ValueError, OSError: HAProxy's folders cannot be made.
+        """
+        if self._managed and not haproxy["running"]:
+            await end_stale(self._paths.master)
+        await self.plane.start()
+        self._store.subscribe(self._committed)
+        outcome = await self.plane.apply(*self._wanted())
+        if outcome.done is None:
+            log.error("HAProxy cannot be configured: %s", outcome.detail)
+        if not self._managed:
+            return
+        if self._paths.configuration.exists():
+            run_haproxy(command_line(self._paths, binary=self._binary))
+        else:
+            self._health(False, f"HAProxy cannot be started: {outcome.detail}")
+
+    async def close(self) -> None:
+        """Stop working. HAProxy goes on."""
+        if self._checking is not None:
+            self._checking.cancel()
+        await self.plane.close()
+
+    def haproxy_told(self, told: Mapping[str, Any]) -> None:
+        """The supervisor says whether HAProxy runs."""
+        if self._checking is not None:
+            self._checking.cancel()
+            self._checking = None
+        if told["running"]:
+            self._checking = asyncio.get_running_loop().create_task(self._until_it_answers())
+        elif told["starts"]:
+            self._absent = f"HAProxy has {told['outcome']}"
+            self._tell()
+
+    # For the management API (`api.unit.Balancing`)
+
+    async def check_change(self, services: Sequence[VirtualService]) -> None:
+        """Try what the services would be after a change.
+
+        Raises:
+            Refused: HAProxy or Azure cannot do that.
+        """
+        try:
+            await self.plane.check_change(services)
+        except ConfigurationRefused as refused:
+            raise Refused(422, refused.text) from None
+
+    async def statistics(self) -> Mapping[ServiceKey, ServiceStatistics]:
+        """What HAProxy counts now."""
+        return await self.plane.statistics()
+
+    def resubmit(self) -> None:
+        """The own certificate is another one."""
+        self.plane.submit(*self._wanted())
+
+    def _committed(self, kinds: frozenset[Kind]) -> None:
+        if not self._changed and kinds & _SERVED_KINDS:
+            self._changed = True
+            asyncio.get_running_loop().call_soon(self._submit)
+
+    def _submit(self) -> None:
+        self._changed = False
+        self.plane.submit(*self._wanted())
+
+    def _wanted(self) -> tuple[tuple[VirtualService, ...], dict[str, str]]:
+        snapshot = self._store.snapshot
+        certificates = service_certificates(snapshot)
+        return (
+            virtual_services(snapshot, self._own_addresses),
+            {_OWN_CERTIFICATE: self._own_certificate(), **certificates},
+        )
+
+    async def _until_it_answers(self) -> None:
+        while not (await watch.request(self._paths.health)).healthy:  # noqa: ASYNC110 - another process' state
+            await asyncio.sleep(_LOOK)
+        self._absent = ""
+        self._health(True, "HAProxy answers")
+
+    def _tell(self) -> None:
+        health = self.plane.health
+        if self._absent:
+            self._health(False, self._absent)
+        elif health.condition is not watch.Condition.UNKNOWN:
+            self._health(health.healthy, health.detail)
+
+
+async def end_stale(master: Path) -> None:
+    """End an HAProxy that a supervisor which was killed has left behind: its ports are wanted.
+
+    The kernel has told it to finish (`children`), but while its master starts HAProxy 2.6 loses signals. Two
+    of them would share the ports, and the old one would serve what was set long ago.
+    """
+    end = asyncio.get_running_loop().time() + _STALE_SECONDS
+    while (pid := _owner(master)) is not None:
+        late = asyncio.get_running_loop().time() >= end
+        log.warning("An HAProxy of an earlier run is still there: it is told to end", extra={"pid": pid})
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM if late else signal.SIGUSR1)
+        await asyncio.sleep(0.3)
+
+
+def _owner(path: Path) -> int | None:
+    """The process that listens on a socket (unix(7), SO_PEERCRED); None when nobody does."""
+    with socket.socket(socket.AF_UNIX) as asking:
+        asking.settimeout(0.5)
+        try:
+            asking.connect(str(path))
+        except OSError:
+            return None
+        credentials = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+        pid: int = struct.unpack("3i", credentials)[0]
+        return pid
