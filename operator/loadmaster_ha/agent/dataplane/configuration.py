@@ -48,8 +48,9 @@ def _template(name: str) -> Template:
 
 def certificate_file(name: str) -> str:
     """Where a certificate is, beside `haproxy.cfg`: named like it, or by a digest of an unfit name."""
-    safe = _SAFE_NAME.fullmatch(name) is not None
-    return f"certificates/{name if safe else '.' + hashlib.sha256(name.encode()).hexdigest()[:32]}.pem"
+    if _SAFE_NAME.fullmatch(name):
+        return f"certificates/{name}.pem"
+    return f"certificates/.{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:32]}.pem"
 
 
 class Renderer:

@@ -61,14 +61,14 @@ class Processes:
         Raises:
             Silent: it is none.
         """
-        found: dict[str, list[re.Match[str]]] = {"master": [], "worker": [], "old": []}
-        old = False
+        found: dict[str, list[re.Match[str]]] = {}
+        heading = ""
         for line in text.splitlines():
             if line.startswith("#"):
-                old = "old" in line
+                heading = line.strip("# ")
             elif match := _PROCESS.match(line):
-                found["old" if old else match["type"]].append(match) if match["type"] != "prog" else None
-        if not found["master"]:
+                found.setdefault("master" if match["type"] == "master" else heading, []).append(match)
+        if "master" not in found:
             raise Silent(f"HAProxy's master answers show proc with {text[:80]!r}")
         master = found["master"][0]
         return cls(
@@ -76,8 +76,8 @@ class Processes:
             reloads=int(master["reloads"]),
             failed=int(master["failed"] or 0),
             version=master["version"],
-            workers=tuple(int(match["pid"]) for match in found["worker"]),
-            old_workers=tuple(int(match["pid"]) for match in found["old"]),
+            workers=tuple(int(match["pid"]) for match in found.get("workers", ())),
+            old_workers=tuple(int(match["pid"]) for match in found.get("old workers", ())),
         )
 
 

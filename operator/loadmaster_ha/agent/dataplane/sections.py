@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from loadmaster_ha.agent.dataplane.model import PREFIX, Node, Section, Server
-from loadmaster_ha.agent.dataplane.words import Word, literal_format, quoted
+from loadmaster_ha.agent.dataplane.words import Word, checked, literal_format, quoted
 from loadmaster_ha.domain.virtual_services import (
     CheckMethod,
     CheckType,
@@ -205,7 +205,7 @@ def _tls_of_clients(service: VirtualService, node: Node) -> Word:
         return Word("")
     protocols = {ServiceType.HTTP2: " alpn h2,http/1.1", ServiceType.HTTP: " alpn http/1.1"}
     return Word(
-        f" ssl crt-list {certificate_list(service, node)} ssl-min-ver {service.tls.minimum_version}"
+        f" ssl crt-list {certificate_list(service, node)} ssl-min-ver {checked(service.tls.minimum_version)}"
         + protocols.get(service.type, "")
     )
 
