@@ -35,12 +35,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 _PREFIX = "LOADMASTER_EMULATOR_"
+_ONLY_WITH_DATA_PLANE = ("probe_source", "probe_interval", "idle_timeout", "transparent")
 _SUBSCRIPTION = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    options = _parser(os.environ).parse_args(arguments)
+    parser = _parser(os.environ)
+    options = parser.parse_args(arguments)
+    for name in _ONLY_WITH_DATA_PLANE:
+        if getattr(options, name) and not options.data_plane:
+            parser.error(f"--{name.replace('_', '-')} needs --data-plane")
     _set_up_logging(options.log_format, options.log_level)
     settings = _settings(options)
     try:

@@ -138,6 +138,44 @@ async def test_wrong_flags_are_refused_with_the_remedy(tmp_path, flag, value, te
         await Emulator(tmp_path, ("--data-plane", flag, value)).start()
 
 
+@pytest.mark.parametrize("flags", [("--transparent",), ("--probe-interval", "1"), ("--idle-timeout", "1")])
+async def test_flags_of_the_data_plane_are_refused_without_it(tmp_path, flags):
+    with pytest.raises(RuntimeError, match=f"{flags[0]} needs --data-plane"):
+        await Emulator(tmp_path, flags).start()
+
+
+async def test_what_cannot_be_read_is_said_and_the_rest_is_served():
+    async with running_emulator(*FLAGS) as azure, built(azure) as (site, _):
+        broken = site.balancer.body
+        frontend = {"privateIPAddress": f"{site.prefix}.9", "subnet": {"id": "nowhere"}}
+        broken["properties"]["frontendIPConfigurations"][0]["properties"] = frontend
+        rules = broken["properties"]["loadBalancingRules"]
+        rules[0]["properties"]["frontendPort"] = "many"
+        rules[1]["properties"]["frontendPort"] = 70000
+        rules.append(
+            {"name": "third", "properties": {"protocol": "Icmp", "frontendPort": 1, "backendPort": 1}}
+        )
+        for rule in rules[:2]:
+            rule["properties"]["frontendIPConfiguration"] = {
+                "id": f"{azure.network('loadBalancers', 'broken')}/frontendIPConfigurations/frontend"
+            }
+        await azure.seed(azure.network("loadBalancers", "broken"), broken)
+        interface = {"properties": {"ipConfigurations": [{"name": "primary", "properties": {
+            "privateIPAddress": "no address", "subnet": {"id": 5},
+            "loadBalancerBackendAddressPools": [site.balancer.ref("backendAddressPools", "pool")],
+        }}]}}  # fmt: skip
+        await azure.seed(azure.network("networkInterfaces", "odd-nic"), interface)
+        shown = (await azure.send("GET", "/_emulator/flows")).body["rules"]
+        problems = [item["problem"] for item in shown if "/broken/" in item["rule"]]
+        assert len(problems) == 3
+        assert all(problems)
+        assert [item["problem"] for item in shown if "/web-ilb/" in item["rule"]] == ["", ""]
+        assert await site.served_by() in {"member-0", "member-1"}
+        site.balancer.properties["loadBalancingRules"].append(site.balancer.rule("later", 8081))
+        await site.write()
+        assert (await site.flows("later"))["problem"] == ""
+
+
 async def test_switches_may_come_from_the_environment():
     environment = {
         "LOADMASTER_EMULATOR_DATA_PLANE": "true",

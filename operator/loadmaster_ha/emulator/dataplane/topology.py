@@ -7,17 +7,19 @@ served is named with the reason (`Rule.unserved`), and shown in `/_emulator/flow
 
 from __future__ import annotations
 
+import ipaddress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from loadmaster_ha.emulator.armid import ArmId, key_of, parse_id
 from loadmaster_ha.emulator.dataplane.configuration import Configuration, Member, Probe, Rule, Target
 from loadmaster_ha.emulator.dataplane.security import groups_of
 from loadmaster_ha.emulator.json_types import JsonObject, named, obj, objects, reference_id
-from loadmaster_ha.emulator.network.balancer_rules import pools_of
+from loadmaster_ha.emulator.network.balancer_rules import is_ha_ports, pools_of
 from loadmaster_ha.emulator.network.pool_addresses import ADMIN_STATES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from loadmaster_ha.emulator.cloud import Cloud
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 _BALANCERS: Final = "Microsoft.Network/loadBalancers"
 _FLOATING: Final = "floating IP is not emulated: members are reached at their own addresses"
 _IPV6: Final = "only IPv4 is forwarded"
+_LAST_PORT: Final = 65535
 
 
 def derive(cloud: Cloud) -> Configuration:
@@ -49,58 +52,68 @@ class _Derivation:
 
     def add_balancer(self, balancer: Resource) -> None:
         """Add a balancer's rules, with the members and probes that they need."""
-        for body in objects(balancer.properties.get("loadBalancingRules")):
-            self._add_balancing_rule(balancer, body)
-        for body in objects(balancer.properties.get("inboundNatRules")):
-            for rule in self._nat_rules(balancer, body):
-                self.rules[rule.id] = rule
+        for collection, read in (
+            ("loadBalancingRules", self._balancing_rules),
+            ("inboundNatRules", self._nat_rules),
+        ):
+            for body in objects(balancer.properties.get(collection)):
+                self._add_rules(balancer, collection, body, read)
 
-    def _add_balancing_rule(self, balancer: Resource, body: JsonObject) -> None:
+    def _add_rules(
+        self,
+        balancer: Resource,
+        collection: str,
+        body: JsonObject,
+        read: Callable[[Resource, JsonObject], Iterator[Rule]],
+    ) -> None:
+        try:
+            rules = list(read(balancer, body))
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            # Bodies can be stored without any check (`/_emulator/resources`): the others are served still.
+            rule_id = key_of(balancer.id.child(collection, str(body.get("name"))))
+            why = f"its description cannot be read: {error!r}"
+            rules = [Rule(rule_id, balancer.key, "tcp", "", 0, 0, (), unserved=why)]
+        self.rules |= {rule.id: rule for rule in rules}
+
+    def _balancing_rules(self, balancer: Resource, body: JsonObject) -> Iterator[Rule]:
         properties = obj(body.get("properties"))
         probe = reference_id(properties.get("probe"))
         targets = {
             target.member: target for pool in pools_of(body) for target in self._in_pool(balancer, pool)
         }
         common = self._common(balancer, "loadBalancingRules", body)
-        protocol = str(properties.get("protocol", "")).lower()
-        if protocol == "all":
+        if is_ha_ports(body):
             common |= {"every_port": True, "protocol": "tcp"}
-        rule = Rule(
-            **common,
-            port=int(properties.get("frontendPort", 0)),
-            backend_port=int(properties.get("backendPort", 0)),
-            targets=tuple(targets.values()),
-            probe=self._probe(balancer, probe) if probe else "",
-            distribution=properties.get("loadDistribution", "Default"),
+        yield _checked(
+            Rule(
+                **common,
+                port=int(properties["frontendPort"]),
+                backend_port=int(properties["backendPort"]),
+                targets=tuple(targets.values()),
+                probe=self._probe(balancer, probe) if probe else "",
+                distribution=properties.get("loadDistribution", "Default"),
+            )
         )
-        self.rules[rule.id] = rule
 
     def _nat_rules(self, balancer: Resource, body: JsonObject) -> Iterator[Rule]:
         """One rule for a NAT rule of one port, one a member for a range of ports (V2)."""
         properties = obj(body.get("properties"))
         common = self._common(balancer, "inboundNatRules", body)
-        backend_port = int(properties.get("backendPort", 0))
+        common |= {"nat": True, "backend_port": int(properties["backendPort"])}
         first, last = properties.get("frontendPortRangeStart"), properties.get("frontendPortRangeEnd")
         if first is None or last is None:
             users = self._store.referrers(common["id"], "nat")
             targets = tuple(Target(self._member(user.source)) for user in users)
-            port = int(properties.get("frontendPort", 0))
-            yield Rule(**common, port=port, backend_port=backend_port, targets=targets, nat=True)
+            yield _checked(Rule(**common, port=int(properties["frontendPort"]), targets=targets))
             return
         members = [target.member for pool in pools_of(body) for target in self._in_pool(balancer, pool)]
-        ports = range(int(first), int(last) + 1)
-        for port, member in zip(ports, members, strict=False):
+        for port, member in zip(range(int(first), int(last) + 1), members, strict=False):
             numbered = common | {"id": f"{common['id']}/{port}"}
-            yield Rule(**numbered, port=port, backend_port=backend_port, targets=(Target(member),), nat=True)
+            yield _checked(Rule(**numbered, port=port, targets=(Target(member),)))
 
     def _common(self, balancer: Resource, collection: str, body: JsonObject) -> dict[str, Any]:
         properties = obj(body.get("properties"))
         address, public = self._frontend(balancer, properties)
-        unserved = _FLOATING if properties.get("enableFloatingIP") else ""
-        if not address:
-            unserved = "its frontend has no address yet"
-        elif ":" in address:
-            unserved = _IPV6
         standard = obj(balancer.body.get("sku")).get("name") != "Basic"
         return {
             "id": key_of(balancer.id.child(collection, str(body["name"]))),
@@ -111,7 +124,7 @@ class _Derivation:
             "idle_seconds": 60.0 * properties.get("idleTimeoutInMinutes", 4),
             "reset_when_idle": bool(properties.get("enableTcpReset")),
             "open_without_group": not (public and standard),
-            "unserved": unserved,
+            "unserved": _FLOATING if properties.get("enableFloatingIP") else "",
         }
 
     def _frontend(self, balancer: Resource, properties: JsonObject) -> tuple[str, bool]:
@@ -154,11 +167,11 @@ class _Derivation:
     def _by_address(self, pool_key: str, pool: JsonObject, entry: JsonObject) -> Target | None:
         """A member of a pool by address: the interface that has it, when the emulator knows one."""
         properties = obj(entry.get("properties"))
-        address = str(properties.get("ipAddress", ""))
+        address = _ipv4(properties.get("ipAddress"))
         network = reference_id(properties.get("virtualNetwork")) or reference_id(
             obj(pool.get("properties")).get("virtualNetwork")
         )
-        if not address or ":" in address:
+        if not address:
             return None
         admin = properties.get("adminState", "None")
         for subnet in self._subnets(network or ""):
@@ -184,8 +197,7 @@ class _Derivation:
         nic = self._store.get(parsed.root) if parsed else None
         items = objects(nic.properties.get("ipConfigurations")) if nic else []
         item = obj(obj(named(items, parsed.name) if parsed else None).get("properties"))
-        address = str(item.get("privateIPAddress", ""))
-        address = "" if ":" in address else address
+        address = _ipv4(item.get("privateIPAddress"))
         self.members[key] = Member(
             id=key,
             address=address,
@@ -193,6 +205,28 @@ class _Derivation:
             groups=groups_of(self._store, nic, item) if nic else (),
         )
         return key
+
+
+def _checked(rule: Rule) -> Rule:
+    """Return a rule with the reason why it cannot be served, if there is one."""
+    why = rule.unserved
+    if not rule.address:
+        why = "its frontend has no address yet"
+    elif not _ipv4(rule.address):
+        why = _IPV6
+    elif rule.protocol not in ("tcp", "udp"):
+        why = f"protocol {rule.protocol} is not forwarded here"
+    elif not (rule.every_port or (0 < rule.port <= _LAST_PORT and 0 < rule.backend_port <= _LAST_PORT)):
+        why = f"port {rule.port} or {rule.backend_port} is none"
+    return replace(rule, unserved=why)
+
+
+def _ipv4(text: object) -> str:
+    """Return an IPv4 address as it stands; empty when it is none."""
+    try:
+        return str(ipaddress.IPv4Address(str(text)))
+    except ValueError:
+        return ""
 
 
 def machine_runs(store: Store, ip_configuration: str) -> bool:
