@@ -81,7 +81,7 @@ def checked(credentials: Credentials) -> Credentials:
     return credentials
 
 
-async def in_hash_thread(function: Callable[..., T], *arguments: str) -> T:
+async def in_hash_thread(function: Callable[..., T], *arguments: object) -> T:
     """Run an expensive hash off the event loop, one at a time in the process: each takes 16 MiB."""
     return await asyncio.get_running_loop().run_in_executor(_HASH_THREAD, function, *arguments)
 

@@ -100,7 +100,7 @@ COMMANDS: Final = (
     ),
     Command(
         "backupcert",
-        "All certificates and keys as one encrypted file.",
+        "All certificates and keys as one encrypted file of our own format.",
         Access.LOCAL,
         (_PASSPHRASE,),
         permissions=_BACKUP,
@@ -113,7 +113,12 @@ COMMANDS: Final = (
         Access.SYNCHRONISED,
         (
             _PASSPHRASE,
-            Parameter("type", documentation="Which.", required=True, choices=("full", "vs", "third")),
+            Parameter(
+                "type",
+                documentation="All, those of virtual services, or the intermediate ones.",
+                required=True,
+                choices=("full", "vs", "third"),
+            ),
         ),
         permissions=_BACKUP,
         upload=True,
