@@ -26,16 +26,15 @@ def update(work: Work) -> None:
         work.conflict = Conflict(work.now)
         work.probes = replace(work.probes, confirmed=0)
     if work.role is Role.SLAVE:
-        stays = _who_stays(work, work.conflict)
+        # While the link is down nothing is known but that the master answers 200: no judgement yet.
+        stays = _who_stays(work, work.conflict) if work.report is not None else None
         if stays is not work.conflict.stays:
             work.conflict = replace(work.conflict, stays=stays)
 
 
 def _who_stays(work: Work, conflict: Conflict) -> Role:
-    if work.cut_off != work.partner_cut_off and work.report is not None:
+    if work.cut_off or work.partner_cut_off:
         return Role.MASTER if work.cut_off else Role.SLAVE
-    if work.report is None:
-        return Role.MASTER  # the link is down: nothing is known but that the master answers 200
     if work.preferred is PreferredHost.MASTER:
         return Role.SLAVE if work.hold is not None else Role.MASTER
     if conflict.stays is not None:

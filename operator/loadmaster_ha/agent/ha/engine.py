@@ -60,6 +60,9 @@ from loadmaster_ha.agent.ha.work import Work
 from loadmaster_ha.domain.ha import UnitState
 
 
+_SHORTEST_WAIT: Final = 0.001
+
+
 def start(now: float, boot_id: str) -> EngineState:
     """The state of a process that has just begun; the first event should be `Configured`."""
     return EngineState(
@@ -163,7 +166,8 @@ def next_deadline(state: EngineState, now: float) -> float:
     deadlines += [
         held.until for held in (work.hold, work.drain) if held is not None and held.until is not None
     ]
-    return min(deadline for deadline in deadlines if deadline > now)
+    # Not sooner than a millisecond: what rounding puts just after `now` must not make the caller spin.
+    return max(now + _SHORTEST_WAIT, min(deadline for deadline in deadlines if deadline > now))
 
 
 # Taking events in: facts only, no decisions

@@ -103,7 +103,7 @@ def _nobody(work: Work) -> str | None:
 
 
 def _not_probed(work: Work) -> str | None:
-    if work.role is None or not work.cut_off:
+    if work.role is None or not work.unprobed:
         return None
     last = work.probes.last if work.probes.last is not None else work.started
     if work.now - last <= timing.cut_off_after(work.configuration):

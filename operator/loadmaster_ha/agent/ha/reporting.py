@@ -46,7 +46,7 @@ def update(work: Work) -> None:
 
 def _healthy_for(work: Work) -> float:
     """How long it could have served, seen by the balancer all the while."""
-    if not work.able or work.state is UnitState.FAILED or work.cut_off or work.probes.since is None:
+    if not work.able or work.state is UnitState.FAILED or work.unprobed or work.probes.since is None:
         return 0.0
     return max(0.0, work.now - max(work.healthy_since, work.probes.since))
 

@@ -44,7 +44,7 @@ def obstacle(work: Work) -> tuple[str, str] | None:
             "PartnerUnable",
             f"the partner {work.address} cannot serve: {report.detail or 'it does not say why'}",
         )
-    if report.probe_age is None or work.partner_cut_off:
+    if work.partner_unprobed:
         last = (
             "has never probed it"
             if report.probe_age is None

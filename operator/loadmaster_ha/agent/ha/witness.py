@@ -46,7 +46,8 @@ def testimony(work: Work) -> Testimony:
         return Testimony.PENDING
     if _names_partner(work, witness.page, witness.says):
         return Testimony.ALIVE
-    needed = 2 if witness.was_alive else 1
+    # One lost packet is no proof, and a partner that was just vouched for gets another question.
+    needed = 2 if witness.was_alive or witness.page is Page.SILENT else 1
     return Testimony.ABSENT if witness.absences >= needed else Testimony.PENDING
 
 
@@ -85,7 +86,7 @@ def next_question(work: Work) -> float:
     witness = work.witness
     if witness.asking_since is not None:
         return witness.asking_since + 2 * work.configuration.witness_timeout
-    if witness.page is None:
+    if testimony(work) is Testimony.PENDING:
         return witness.asked + work.configuration.witness_timeout
     return witness.asked + timing.witness_pause(work.configuration)
 

@@ -171,21 +171,45 @@ class Work:
         return age is not None and age <= 1.5 * self.configuration.probe_interval
 
     @property
-    def cut_off(self) -> bool:
-        """Whether T probes of the balancer are missing."""
+    def unprobed(self) -> bool:
+        """Whether T probes of the balancer are missing here."""
         age = self.probe_age
         return age is None or age > timing.cut_off_after(self.configuration)
 
     @property
-    def partner_cut_off(self) -> bool:
+    def partner_unprobed(self) -> bool:
         """Whether the partner says that T probes of the balancer are missing there."""
         report = self.report
         if report is None:
             return False
         age = report.probe_age
-        return age is None or age + self.now - self.evidence.report_at > timing.cut_off_after(
-            self.configuration
-        )
+        return age is None or age > timing.cut_off_after(self.configuration)
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the balancer misses this unit alone: it has probed the partner T times more."""
+        return self.unprobed and self._probes_behind() > self._lead()
+
+    @property
+    def partner_cut_off(self) -> bool:
+        """Whether the balancer misses the partner alone: it has probed this unit T times more."""
+        return self.partner_unprobed and -self._probes_behind() > self._lead()
+
+    def _lead(self) -> float:
+        return self.configuration.probe_threshold * self.configuration.probe_interval
+
+    def _probes_behind(self) -> float:
+        """By how much this unit's last probe is older than the partner's, when the partner reported.
+
+        When the prober stops altogether, this stays within one interval.
+        """
+        report = self.report
+        if report is None:
+            return 0.0
+        never = timing.FOREVER
+        there = never if report.probe_age is None else report.probe_age
+        here = never if self.probe_age is None else self.probe_age - (self.now - self.evidence.report_at)
+        return 0.0 if here == there else max(0.0, here) - there
 
     @property
     def partner_active_for(self) -> float:
