@@ -112,9 +112,7 @@ def _resolve(store: Store, address: Address, incoming: Entity, outcome: Outcome)
             Loss(address, "all of it", HERE, "this unit is new and gave way to the partner")
         )
         return incoming
-    past = local is None or local.born > incoming.born or (local.gone and local.born != incoming.born)
-    if past and store.seen.covers(incoming.born):
-        # Known once, and deleted or replaced since.
+    if _past(store, local, incoming):
         if incoming.gone is None:
             outcome.answers[address] = tombstone(incoming.born) if local is None else local
         return None
@@ -123,6 +121,17 @@ def _resolve(store: Store, address: Address, incoming: Entity, outcome: Outcome)
         marks = store.pending.marks(address)
         outcome.losses += _losses(address, local, incoming, result, marks)
     return None if local is not None and result.body == local.body else result
+
+
+def _past(store: Store, local: Entity | None, incoming: Entity) -> bool:
+    # Whether what is shown was here once, and was deleted or replaced since.
+    if not store.seen.covers(incoming.born):
+        return False
+    return (
+        local is None
+        or local.born > incoming.born
+        or (local.gone is not None and local.born != incoming.born)
+    )
 
 
 def _yields(store: Store, local: Entity) -> bool:

@@ -7,6 +7,7 @@ the partner before it said that it has it on its disk. Messages may be lost, dou
 former connection are passed over.
 """
 
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -327,7 +328,7 @@ class Replicator:
     def _partner_has(self, seen: Seen, now: float) -> None:
         self._store.partner_has(seen)
         self._clock_pending(now)
-        self._store.forget_tombstones()
+        self._forget()
 
     # Comparisons
 
@@ -354,7 +355,7 @@ class Replicator:
             self._differences, self._problem = comparison.differences, ""
             self._succeeded(now)
             self._tidying.settle()
-            self._store.forget_tombstones()
+            self._forget()
             if session.sent is None or session.sent.node != self._store.node:
                 return [self._hello(session)]  # It has joined, and has another identity now.
             if self._store.seen != session.told_seen:
@@ -362,6 +363,10 @@ class Replicator:
                 messages.append({"t": "seen", "seen": session.told_seen.to_json()})
             messages += self._flush(session, now)
         return messages
+
+    def _forget(self) -> None:
+        with contextlib.suppress(StoreError):  # It can wait until there is room.
+            self._store.forget_tombstones()
 
     # Counting
 
