@@ -5,9 +5,11 @@ if the settings are still those it was planned on; else it is planned anew. So w
 stored, and two clients (or a client and the partner) cannot both create the same service.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+from weakref import WeakKeyDictionary
 
 from loadmaster_ha.agent.api.dispatch import Call, Refused
 from loadmaster_ha.agent.api.unit import Snapshot, Unit
@@ -18,7 +20,8 @@ from loadmaster_ha.domain.virtual_services import VirtualService
 from loadmaster_ha.loadmaster.values import InvalidValueError, parse
 from loadmaster_ha.loadmaster.values import Kind as WireKind
 
-_ATTEMPTS: Final = 5
+_ATTEMPTS: Final = 20
+_changing: WeakKeyDictionary[Unit, asyncio.Lock] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,13 +170,16 @@ async def change(unit: Unit, plan: Callable[[Snapshot], Sequence[Change]]) -> Sn
     Raises:
         Refused: `plan` or the data plane refuses, and nothing has been changed.
     """
-    for _ in range(_ATTEMPTS):
-        before = unit.settings.snapshot
-        changes = plan(before)
-        await unit.balancing.check_change(virtual_services(Preview(before, changes), unit.own_addresses))
-        if unit.settings.snapshot is before:
-            unit.settings.commit(changes)
-            return unit.settings.snapshot
+    # One at a time, or many clients would make each other begin anew; the partner's changes still come
+    # between.
+    async with _changing.setdefault(unit, asyncio.Lock()):
+        for _ in range(_ATTEMPTS):
+            before = unit.settings.snapshot
+            changes = plan(before)
+            await unit.balancing.check_change(virtual_services(Preview(before, changes), unit.own_addresses))
+            if unit.settings.snapshot is before:
+                unit.settings.commit(changes)
+                return unit.settings.snapshot
     raise Refused(
         503, "Others change the settings at the same time, again and again: nothing was done. Try again."
     )
