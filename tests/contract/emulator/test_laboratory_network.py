@@ -20,7 +20,7 @@ IN_NAMESPACES = pytest.param(
 
 
 class Member:
-    """A unit without an agent: answers probes as it is told, requests with its name and the client's address."""
+    """A unit without an agent: answers probes as told, requests with its name and the client's address."""
 
     def __init__(self, place):
         self.place = place
