@@ -71,9 +71,32 @@ def renumbered(snapshot: Snapshot) -> list[Put]:
         for _, key in sorted((snapshot.born(kind, key), key) for key in numbers):
             if numbers[key] in taken:
                 changes.append(Put(kind, key, {field: free}))
+                if kind is Kind.GEO_CLUSTER:
+                    changes += _references(snapshot, key, numbers[key], free)
                 free += 1
             taken.add(numbers[key])
     return changes
+
+
+def _references(snapshot: Snapshot, cluster: str, old: int, new: int) -> Iterator[Put]:
+    # Maps name their cluster by its number. Which of the two clusters is meant is told by where it was named:
+    # on the unit that created the cluster, that number was no other's.
+    creator = snapshot.born(Kind.GEO_CLUSTER, cluster).node
+    for key, fields in snapshot.entities(Kind.GEO_MAP).items():
+        entity = snapshot.entity((Kind.GEO_MAP, key))
+        if fields.get("Cluster") == old and entity and entity.version("Cluster").node == creator:
+            yield Put(Kind.GEO_MAP, key, {"Cluster": new})
+
+
+def numbers_twice(snapshot: _Entities) -> str:
+    """In words, a number that two entities have; empty when there is none."""
+    for kind, field in NUMBERED.items():
+        seen: dict[int, str] = {}
+        for key, number in _numbers(snapshot, kind).items():
+            if number in seen:
+                return f"{field} {number} ({kind} {seen[number]} and {key})"
+            seen[number] = key
+    return ""
 
 
 class Tidying:
