@@ -41,6 +41,7 @@ DEBIAN_PACKAGES = {
     "ping": "iputils-ping",
     "tcpdump": "tcpdump",
     "traceroute": "traceroute",
+    "curl": "curl",
 }
 
 

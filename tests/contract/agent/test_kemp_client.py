@@ -10,7 +10,7 @@ import shutil
 import socket
 
 import pytest
-from tests.support.haproxy import backend, get
+from tests.support.haproxy import backend, get, server_of
 from tests.support.kemp_client import ClientError, KempClient
 from tests.support.kemp_unit import live_unit
 from tests.support.management import PASSWORD, trusting
@@ -18,6 +18,11 @@ from tests.support.pem import name_in, self_signed
 
 import kempclient
 from bootstrap import BootstrapError
+
+needs_curl = pytest.mark.skipif(
+    shutil.which("curl") is None,
+    reason="Kemp's client downloads by curl, which is not installed (make system)",
+)
 
 
 @pytest.fixture(scope="module")
@@ -340,6 +345,49 @@ async def test_it_keeps_geo_names_sites_and_clusters(client):
         "ttl": "99",
         "left": [{}, {}],
     }
+
+
+@needs_curl
+async def test_it_backs_up_and_restores(client, unit, web):
+    async with backend("one") as one:
+        await web(one, nickname="web")
+        await until_up(unit)
+        seen = await client.run(
+            """
+            file = lm.backup("saved")
+            lm.vs[1].delete()
+            lm.create_virtual_service(given["address"], 8099).save()
+            between = [vs.nickname for vs in lm.vs.values()]
+            lm.restore_backup(2, file)
+            result = {"between": between, "after": [(vs.index, vs.nickname) for vs in lm.vs.values()],
+                      "size": len(open(file, "rb").read())}
+            """,
+            address=unit.address,
+        )
+        await until_up(unit)
+        assert await server_of(unit.address, 8080) == "one"
+
+    assert (seen["between"], seen["after"]) == ([None], [["1", "web"]])
+    assert seen["size"] > 100
+
+
+@needs_curl
+async def test_it_backs_certificates_up_and_restores_them(client, tmp_path):
+    (tmp_path / "site.pem").write_text(self_signed("www.example.com"))
+
+    seen = await client.run(
+        """
+        lm.create_certificate("site", "site.pem").save()
+        file = lm.backup_cert("abcdefg1", "certificates")
+        lm.certificates["site"].delete()
+        gone = list(lm.certificates)
+        lm.restore_cert("abcdefg1", file)
+        readable = b"PRIVATE" in open(file, "rb").read()
+        result = {"gone": gone, "after": list(lm.certificates), "readable": readable}
+        """
+    )
+
+    assert seen == {"gone": [], "after": ["site"], "readable": False}
 
 
 async def test_it_manages_users_and_its_own_password(client):
