@@ -1,0 +1,149 @@
+"""What breaks, breaks for real: processes killed and frozen, links cut, a full disk. Somebody serves on."""
+
+import asyncio
+import contextlib
+
+import pytest
+
+from lab.nodes import Refused
+
+SAFETY_SECONDS = 20.0
+"""No client waits for so long, whatever happens; what it really takes is measured by bench/failover."""
+
+
+@contextlib.asynccontextmanager
+async def clients(lab):
+    """A new connection every 20 ms; checks afterwards that nobody waited too long, and that all is well."""
+    async with lab.client.steady(0.02) as log:
+        await asyncio.sleep(0.5)
+        yield log
+        await asyncio.sleep(0.5)
+    assert log.requests[0].ok
+    assert log.requests[-1].ok
+    assert log.gap() < SAFETY_SECONDS
+
+
+async def test_a_killed_unit_is_replaced_at_once_and_takes_over_again_when_it_is_back(lab):
+    async with clients(lab):
+        lab.units[0].kill()
+        await lab.until_serving(1)
+        await lab.until_state(1, "Active")
+        await lab.units[0].start()
+        await lab.until_settled(0)
+
+
+async def test_a_killed_node_process_leaves_haproxy_alone_and_comes_back(lab):
+    async with clients(lab):
+        before = lab.units[0].processes.pids("haproxy")
+        assert lab.units[0].kill("loadmaster_ha.agent.process.node")
+        await lab.until_settled(0)
+        assert set(before) <= set(lab.units[0].processes.pids("haproxy"))
+
+
+async def test_a_frozen_unit_is_replaced_and_does_not_serve_beside_the_other_when_it_thaws(lab):
+    async with clients(lab):
+        lab.units[0].freeze()
+        await lab.until_serving(1)
+        lab.units[0].thaw()
+        await lab.until_settled(0)
+    assert await lab.units[1].state_now() == "Standby"
+
+
+async def test_a_killed_haproxy_is_started_again_and_somebody_serves(lab):
+    async with clients(lab):
+        lab.units[0].kill("haproxy")
+        await lab.until_served(lab.units[0])
+        await lab.until_settled(0)
+
+
+async def test_a_stuck_haproxy_is_noticed_and_the_other_unit_serves(lab):
+    async with clients(lab):
+        lab.units[0].freeze("haproxy")
+        await lab.until_serving(1)
+        await lab.until_state(0, "Failed")
+        lab.units[0].thaw()
+        await lab.until_settled(0)
+
+
+async def test_an_isolated_unit_is_replaced_and_yields_when_the_cable_is_back(lab, in_namespaces):
+    async with clients(lab):
+        heal = lab.isolate(0)
+        await lab.until_serving(1)
+        heal()
+        await lab.until_settled(0)
+    assert await lab.units[1].state_now() == "Standby"
+
+
+@pytest.mark.parametrize("one_way", [None, 0, 1], ids=["both-ways", "from-the-active", "from-the-standby"])
+async def test_with_only_the_partner_link_cut_nobody_takes_over_and_the_finding_is_told(
+    lab, in_namespaces, one_way
+):
+    async with lab.client.steady(0.02) as log:
+        heal = lab.cut_units(one_way=one_way)
+        status = await lab.until_status(1, lambda found: bool(found["notices"]), "telling a finding")
+        await asyncio.sleep(5)
+        assert await lab.balancer.up() == (True, False), status
+        heal()
+        await lab.until_settled(0)
+    assert log.failures() == []
+
+
+async def test_with_the_balancer_cut_from_the_active_unit_the_other_one_serves(lab, in_namespaces):
+    async with clients(lab):
+        heal = lab.cut_balancer(0)
+        await lab.until_serving(1)
+        heal()
+        await lab.until_settled(0)
+
+
+async def add_services(unit, count):
+    """Fill what room the store has left within its file."""
+    for number in range(count):
+        await unit.call("addvs", vs=unit.address, port=9000 + number, prot="tcp")
+
+
+async def test_a_full_disk_refuses_changes_and_stops_nothing_else(open_laboratory, in_namespaces):
+    async with open_laboratory(disk_bytes=24 << 20) as lab:
+        await lab.start()
+        await lab.publish()
+        active = lab.units[0]
+        async with lab.client.steady(0.02) as log:
+            active.fill_disk()
+            with pytest.raises(Refused, match="nothing was changed") as refused:
+                await add_services(active, 200)
+            assert refused.value.status == 503
+            assert lab.units[0].running
+            assert await active.state_now() == "Active"
+            active.free_disk()
+            await lab.publish(port=8090)
+        assert log.failures() == []
+        for unit in lab.units:
+            ports = {str(each["VSPort"]) for each in (await unit.call("listvs"))["VS"]}
+            assert {"8080", "8090"} <= ports
+
+
+async def test_settings_changed_on_the_old_active_unit_during_the_failover_are_on_both_afterwards(
+    lab, in_namespaces
+):
+    old, new = lab.units
+    heals = [lab.cut_units(), lab.cut_balancer(0)]
+    await lab.until_serving(1)
+    await lab.until_state(1, "Active")
+    changes = {"addvs": {"port": 8091}, "modvs": {"port": 8080, "NickName": "changed on the new one"}}
+    await new.call("addvs", vs=new.address, prot="tcp", **changes["addvs"])
+    # Whether the old one still takes settings is its own business; what it acknowledged must not be lost.
+    taken = []
+    with contextlib.suppress(Refused):
+        await old.call("addvs", vs=old.address, port=8092, prot="tcp")
+        taken.append("8092")
+    await new.call("modvs", vs=new.address, prot="tcp", **changes["modvs"])
+    for heal in heals:
+        heal()
+    await lab.until_settled(0)
+    wanted = {"8080", "8091", *taken}
+    for unit in lab.units:
+        async with asyncio.timeout(60):
+            while {str(each["VSPort"]) for each in (await unit.call("listvs"))["VS"]} != wanted:  # noqa: ASYNC110
+                await asyncio.sleep(0.2)
+        service = await unit.call("showvs", vs=unit.address, port=8080, prot="tcp")
+        assert service["NickName"] == "changed on the new one"
