@@ -170,7 +170,8 @@ def meet(store: Store, sent: Greeting, partner: Greeting) -> None:
     Raises:
         StoreError: the disk is full or fails; nothing was changed.
     """
-    yields = gives_way(sent, partner)
+    # What was sent may be of before it was shared: the partner has joined since.
+    yields = not store.identity.shared and gives_way(sent, partner)
     identity = replace(
         store.identity,
         shared=not yields,
