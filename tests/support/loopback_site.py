@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from tests.support.emulator import Emulator
 
 PATIENCE_SECONDS = 20
+SILENCE_SECONDS = 1.0
+"""How long nothing has to come to count as silence; on a busy machine too, for nothing never comes late."""
 
 
 class LoopbackSite:
@@ -100,7 +102,12 @@ class LoopbackSite:
     # -- a client
 
     async def connect(
-        self, port: int = SERVICE_PORT, *, source: str | None = None, address: str | None = None
+        self,
+        port: int = SERVICE_PORT,
+        *,
+        source: str | None = None,
+        address: str | None = None,
+        patience: float = PATIENCE_SECONDS,
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Open a connection to the frontend from an address of the network.
 
@@ -110,23 +117,52 @@ class LoopbackSite:
         opening = asyncio.open_connection(
             address or self.frontend, port, local_addr=(source or self.client, 0)
         )
-        return await asyncio.wait_for(opening, 2)
+        return await asyncio.wait_for(opening, patience)
 
-    async def served_by(self, port: int = SERVICE_PORT, *, source: str | None = None) -> str:
+    async def served_by(
+        self, port: int = SERVICE_PORT, *, source: str | None = None, patience: float = PATIENCE_SECONDS
+    ) -> str:
         """Open a connection and return the name of the member that serves it.
 
         Raises:
             TimeoutError: nobody answers.
             ConnectionError: it is reset.
         """
-        reader, writer = await self.connect(port, source=source)
+        reader, writer = await self.connect(port, source=source, patience=patience)
         try:
-            line = await asyncio.wait_for(reader.readline(), 2)
+            line = await asyncio.wait_for(reader.readline(), patience)
         finally:
             writer.close()
         if not line:
             raise ConnectionResetError("closed without a word")
         return line.decode().strip()
+
+    async def assert_unanswered(self, port: int = SERVICE_PORT, *, source: str | None = None) -> None:
+        """Not even a connection is answered, as if the first packet was dropped."""
+        try:
+            _, writer = await self.connect(port, source=source, patience=SILENCE_SECONDS)
+        except TimeoutError:
+            return
+        writer.close()
+        raise AssertionError("connected")
+
+    async def assert_silent(
+        self, port: int = SERVICE_PORT, *, source: str | None = None, address: str | None = None
+    ) -> None:
+        """Nobody answers, be it with a connection or on it."""
+        try:
+            reader, writer = await self.connect(
+                port, source=source, address=address, patience=SILENCE_SECONDS
+            )
+        except TimeoutError:
+            return
+        try:
+            said = await asyncio.wait_for(reader.readline(), SILENCE_SECONDS)
+        except TimeoutError:
+            return
+        finally:
+            writer.close()
+        raise AssertionError(f"answered with {said!r}")
 
 
 async def eventually(ask: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:

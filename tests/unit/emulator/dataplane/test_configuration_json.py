@@ -22,10 +22,13 @@ GROUPS = st.lists(st.lists(SECURITY_RULES, max_size=3).map(tuple), max_size=2).m
 TARGETS = st.lists(st.builds(Target, st.text(), st.sampled_from(["None", "Up", "Down"])), max_size=3).map(
     tuple
 )
+PROBES = st.builds(
+    Probe, st.text(), st.text(), st.integers(), st.text(), st.floats(0.01, 1e6), st.integers(), st.booleans()
+)
 CONFIGURATIONS = st.builds(
     Configuration,
     st.dictionaries(st.text(), st.builds(Member, st.text(), st.text(), st.booleans(), GROUPS), max_size=3),
-    st.dictionaries(st.text(), st.from_type(Probe), max_size=3),
+    st.dictionaries(st.text(), PROBES, max_size=3),
     st.dictionaries(
         st.text(),
         st.builds(
