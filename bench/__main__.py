@@ -7,9 +7,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "hack"))
 
-from bench import azure_economy, forwarding, latency, steady
+from bench import azure_economy, forwarding, latency, rendering, steady
 
-NAMES = ("azure_economy", "latency", "steady", "forwarding")
+NAMES = ("azure_economy", "latency", "steady", "forwarding", "rendering")
 
 
 def main() -> int:
@@ -32,6 +32,8 @@ async def _run(name: str, *, quick: bool) -> None:
             await azure_economy.run(with_az=not quick)
         case "latency":
             await latency.run(samples=3 if quick else latency.SAMPLES)
+        case "rendering":
+            await (rendering.run(services=100, rounds=2) if quick else rendering.run())
         case "forwarding":
             await (forwarding.run(seconds=2, rounds=2) if quick else forwarding.run())
         case _:

@@ -11,6 +11,7 @@ import logging
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Final
 
 from loadmaster_ha.agent.dataplane import server_state
@@ -18,12 +19,17 @@ from loadmaster_ha.agent.dataplane.checker import files_of
 from loadmaster_ha.agent.dataplane.difference import Commands, Difference, Reload, Same, difference
 from loadmaster_ha.agent.dataplane.files import Folder
 from loadmaster_ha.agent.dataplane.model import Configuration, Server, fingerprint_in
-from loadmaster_ha.agent.dataplane.runtime import MasterSocket, NotRunning, Processes, ReloadFailed
+from loadmaster_ha.agent.dataplane.runtime import MasterSocket, NotRunning, Processes, ReloadFailed, Silent
+from loadmaster_ha.agent.dataplane.watch import request
 
 log = logging.getLogger(__name__)
 
 RELOAD_PAUSE: Final = 1.0
 """Seconds from one reload to the next at least: each leaves a worker behind that finishes its connections."""
+
+_LOOK_AGAIN: Final = 0.05
+_PATIENCE: Final = 60
+"""Looks for a master beside a worker that serves: while HAProxy starts or reloads, one is there first."""
 
 _DESCRIPTION: Final = re.compile(r"^description: (\w+)$", re.MULTILINE)
 _COMPLAINT: Final = re.compile(
@@ -49,6 +55,8 @@ class Applier:
 
     master: MasterSocket
     folder: Folder
+    health: Path
+    """Where a worker takes health requests."""
     running: Configuration | None = None
     """What the current worker runs; None: not known, or there is none."""
     reloaded_at: float = float("-inf")
@@ -67,7 +75,7 @@ class Applier:
             Silent: HAProxy does not answer.
         """
         try:
-            processes = await self.master.processes()
+            processes = await self._processes()
             if processes.workers and self._identity == (processes.master, *processes.workers):
                 self._absent_since = None
                 return processes
@@ -122,6 +130,17 @@ class Applier:
             answer = await self.master.worker([f"del server {where}"])
             if "deleted" in answer.lower() or "no such" in answer.lower():
                 del self.lingering[where]
+
+    async def _processes(self) -> Processes:
+        """As `MasterSocket.processes`; waits for a master that is not there (again) yet while a worker is."""
+        for _ in range(_PATIENCE):
+            try:
+                return await self.master.processes()
+            except NotRunning:
+                if not (await request(self.health)).healthy:
+                    raise
+                await asyncio.sleep(_LOOK_AGAIN)
+        raise Silent("HAProxy serves, and nothing listens on its master's socket: was it started without?")
 
     def _step_to(self, wanted: Configuration) -> Difference:
         if self.running is None:

@@ -12,6 +12,7 @@ from loadmaster_ha.agent.dataplane import listening
 from loadmaster_ha.agent.dataplane.admission import admit
 from loadmaster_ha.agent.dataplane.checker import Checker
 from loadmaster_ha.agent.dataplane.configuration import Renderer
+from loadmaster_ha.agent.dataplane.difference import Commands, difference
 from loadmaster_ha.agent.dataplane.model import Configuration, ConfigurationRefused, Node
 from loadmaster_ha.domain.virtual_services import ServiceKey, VirtualService
 
@@ -61,13 +62,20 @@ class Candidates:
         """As wished, without what is known to be impossible."""
         return self._candidate(wish.services, wish.certificates, node, known or {})
 
-    async def tried(self, wish: Wish, node: Node, occupied: Mapping[ServiceKey, str]) -> Candidate:
+    async def tried(
+        self,
+        wish: Wish,
+        node: Node,
+        occupied: Mapping[ServiceKey, str],
+        running: Configuration | None = None,
+    ) -> Candidate:
         """One that HAProxy accepts.
 
         Args:
             wish: what is wanted.
             node: where.
             occupied: services whose ports somebody else has.
+            running: what HAProxy runs. When only servers differ from that, only their sections are tried.
 
         Raises:
             ConfigurationRefused: HAProxy refuses it, and no service is to blame.
@@ -77,7 +85,7 @@ class Candidates:
         certificates = dict(wish.certificates)
         for _ in range(_ROUNDS):
             candidate = self._candidate(wish.services, certificates, node, excluded)
-            refused = await self._refusal(candidate)
+            refused = await self._refusal(candidate, running)
             if refused is None:
                 return Candidate(
                     candidate.configuration,
@@ -110,12 +118,18 @@ class Candidates:
                     found[service.key] = reason
         return found
 
-    async def _refusal(self, candidate: Candidate) -> ConfigurationRefused | None:
-        fingerprint = candidate.configuration.fingerprint
+    async def _refusal(
+        self, candidate: Candidate, running: Configuration | None
+    ) -> ConfigurationRefused | None:
+        configuration = candidate.configuration
+        fingerprint = configuration.fingerprint
         if fingerprint == self._accepted:
             return None
+        step = difference(running, configuration) if running else None
+        if isinstance(step, Commands) and not step.certificates:
+            configuration = configuration.excerpt(step.sections)
         try:
-            await self._checker.check(candidate.configuration)
+            await self._checker.check(configuration)
         except ConfigurationRefused as refused:
             self.refusals += 1
             return refused

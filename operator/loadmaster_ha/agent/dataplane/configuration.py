@@ -14,7 +14,7 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
-from loadmaster_ha.agent.dataplane.model import Configuration, Node, Section, fingerprint_of
+from loadmaster_ha.agent.dataplane.model import FINGERPRINT, Configuration, Node, Section, fingerprint_of
 from loadmaster_ha.agent.dataplane.sections import certificate_list, section_of
 from loadmaster_ha.agent.dataplane.words import Word, checked, literal_format, quoted
 from loadmaster_ha.domain.virtual_services import VirtualService
@@ -22,7 +22,6 @@ from loadmaster_ha.domain.virtual_services import VirtualService
 DEFAULT_CERTIFICATE: Final = ""
 """The name under which the unit's own certificate is given, for services that name none."""
 
-_FINGERPRINT: Final = "FINGERPRINT"
 _SAFE_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,60}")
 
 
@@ -116,7 +115,7 @@ def _put_together(
         ]
     )
     return Configuration(
-        text="\n".join([common.replace(_FINGERPRINT, fingerprint, 1), *texts]),
+        text="\n".join([common.replace(FINGERPRINT, fingerprint, 1), *texts]),
         common=common,
         sections={sections[service].name: sections[service] for service in services},
         lists=lists,
@@ -127,7 +126,7 @@ def _put_together(
 def _common(node: Node) -> str:
     paths = node.paths
     return _template("haproxy.cfg.j2").render(
-        fingerprint=_FINGERPRINT,
+        fingerprint=FINGERPRINT,
         account=node.account,
         threads=node.threads,
         worker_socket=str(paths.worker),

@@ -71,9 +71,9 @@ class DataPlane:
         self._node = node
         self._external = external
         directory = node.paths.directory
-        self._checker = Checker(binary, Folder(directory / "candidate"))
-        self._trial = Checker(binary, Folder(directory / "trial"))
-        self._applier = Applier(MasterSocket(node.paths.master), Folder(directory))
+        self._checker = Checker(binary, Folder(directory / "candidate", lasting=False))
+        self._trial = Checker(binary, Folder(directory / "trial", lasting=False))
+        self._applier = Applier(MasterSocket(node.paths.master), Folder(directory), node.paths.health)
         self._candidates = Candidates(self._checker, external=external)
         self._watch = HealthWatch(node.paths.health, health_changed)
         self._version = ""
@@ -246,7 +246,9 @@ class DataPlane:
                 if wish is not self._wish:
                     self._wake.set()
                     return None
-            candidate = await self._candidates.tried(wish, self._node, self._occupied(wish, processes))
+            candidate = await self._candidates.tried(
+                wish, self._node, self._occupied(wish, processes), self._applier.running
+            )
             done = await self._apply(candidate.configuration, processes)
         self._candidates.serve(candidate)
         self._aim = candidate.configuration

@@ -13,11 +13,13 @@ _Mark: TypeAlias = tuple[int, int, int]
 class Folder:
     """A folder of ours: remembers what is in its files, so that only what differs is read or written.
 
-    Everything in it is for this user alone: certificates come with their private keys.
+    Everything in it is for this user alone: certificates come with their private keys. `lasting` files are on
+    the disk before they get their names: after a power cut there is an older file or this one, no empty one.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, lasting: bool = True) -> None:
         self.path = path
+        self._lasting = lasting
         self._known: dict[str, tuple[_Mark, bytes]] = {}
 
     def read(self, name: str) -> str | None:
@@ -34,17 +36,13 @@ class Folder:
             OSError: the disk is full, or something else is wrong with it; what was there is still there.
         """
         written = []
-        folders: set[Path] = set()
         for name, text in files.items():
             data = text.encode()
             digest = hashlib.sha256(data).digest()
             if self._digest(name) != digest:
-                _replace(self.path / name, data)
+                _replace(self.path / name, data, lasting=self._lasting)
                 self._known[name] = (_mark(self.path / name), digest)
-                folders.add((self.path / name).parent)
                 written.append(name)
-        for folder in folders:
-            _synchronise(folder)
         return tuple(written)
 
     def keep_only(self, folder: str, names: Mapping[str, str]) -> None:
@@ -76,25 +74,18 @@ def _mark(path: Path) -> _Mark:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _replace(path: Path, data: bytes, *, lasting: bool) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.new")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.replace(path)
     except OSError:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
-
-
-def _synchronise(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

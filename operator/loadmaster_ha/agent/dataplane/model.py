@@ -6,8 +6,8 @@ text because servers can be changed without a reload (`difference`).
 
 import hashlib
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from loadmaster_ha.agent.dataplane.command import Paths
@@ -18,6 +18,9 @@ from loadmaster_ha.domain.ha import (
     SYNCHRONISATION_PORT,
 )
 from loadmaster_ha.domain.virtual_services import ServiceKey
+
+FINGERPRINT: Final = "FINGERPRINT"
+"""Stands in `Configuration.common` where the fingerprint belongs."""
 
 PREFIX: Final = "vs_"
 """Sections of virtual services begin with it; ours for the node itself begin with `lm_`."""
@@ -135,6 +138,13 @@ class Configuration:
     def fingerprint(self) -> str:
         """What `show info` calls the description: tells what a running HAProxy has read."""
         return fingerprint_in(self.text)
+
+    def excerpt(self, names: Collection[str]) -> "Configuration":
+        """What all share and these sections only; they do not depend on each other."""
+        sections = {name: section for name, section in self.sections.items() if name in names}
+        head = self.common.replace(FINGERPRINT, self.fingerprint, 1)
+        text = "\n".join([head, *(section.text for section in sections.values())])
+        return replace(self, text=text, sections=sections)
 
     def key_at(self, line: int) -> ServiceKey | None:
         """Whose line of `text` this is (the first line is 1); None: nobody's."""
