@@ -1,5 +1,6 @@
 """Run random schedules: `python -m tests.simulation.ha --count 100000`, or one again: `--seed N`."""
 
+# ruff: noqa: T201 - a command line prints
 import argparse
 import sys
 import time

@@ -1,8 +1,8 @@
 """Azure's load balancer as its newest pages describe it (Load Balancer health probes, 2025-12).
 
-A probe goes out every interval; an HTTP answer counts at once, 200 up, anything else down; a probe that is not
-answered within an interval fails and the next goes out at once; the threshold counts silence only. Switches:
-whether a refusal is an answer, how many 200 bring a member back.
+A probe goes out every interval; an HTTP answer counts at once, 200 up, anything else down; a probe that is
+not answered within an interval fails and the next goes out at once; the threshold counts silence only.
+Switches: whether a refusal is an answer, how many 200 bring a member back.
 """
 
 from typing import TYPE_CHECKING

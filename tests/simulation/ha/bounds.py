@@ -1,7 +1,7 @@
 """For how long nobody, or both, may answer: the formulas that `docs/failure-modes-units.md` states.
 
-`interval` and `threshold` are the balancer's probe, the other names are the agent's configuration. `margin` is what
-machines and networks need besides: a second.
+`interval` and `threshold` are the balancer's probe, the other names are the agent's configuration. `margin`
+is what machines and networks need besides: a second.
 """
 
 from dataclasses import dataclass
@@ -64,7 +64,8 @@ UNNOTICED = Bound(
     "(threshold + 1) * interval + partnerTimeout + 40 * witnessTimeout",
     "both answer 200: neither sees the other, the slave reaches the frontend",
 )
-"""Each question to the frontend is mapped to the other unit with chance 1/2; twenty in a row miss it once in 1e6."""
+"""Each question to the frontend is mapped to the other unit with chance 1/2; twenty in a row miss it once in
+1e6."""
 
 ALL = {
     "told": TOLD,

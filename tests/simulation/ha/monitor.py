@@ -1,18 +1,20 @@
-"""What must hold in every run, seen from outside: by what the balancer would be told, not by what engines believe.
+"""What must hold in every run, seen from outside: by what the balancer would be told, not by what engines
+believe.
 
-It knows the truth (who is alive, which ways are open) and holds the pair to the bounds in `bounds.py`, counted from
-the last thing that happened to it.
+It knows the truth (who is alive, which ways are open) and holds the pair to the bounds in `bounds.py`,
+counted from the last thing that happened to it.
 """
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from loadmaster_ha.agent.ha import timing
-from loadmaster_ha.agent.ha.model import HandoverKind, Notice, SwitchoverEnded, Transition
-from loadmaster_ha.domain.ha import PreferredHost, Role, UnitState
 from tests.simulation.ha import bounds
 from tests.simulation.ha.bounds import Bound
 from tests.simulation.ha.setting import Happening, Trouble
+
+from loadmaster_ha.agent.ha import timing
+from loadmaster_ha.agent.ha.model import HandoverKind, Notice, SwitchoverEnded, Transition
+from loadmaster_ha.domain.ha import PreferredHost, Role, UnitState
 
 if TYPE_CHECKING:
     from tests.simulation.ha.unit import Unit
@@ -32,7 +34,7 @@ HARMLESS = frozenset({Trouble.POLL, Trouble.UNDO})
 NEVER = float("-inf")
 
 
-class Violation(AssertionError):
+class Violation(AssertionError):  # noqa: N818 - reads as what is the case
     """Something that must never happen did."""
 
 
@@ -75,9 +77,9 @@ class Monitor:
         self._nobody = Since()
         self._nobody_up = Since()
         self._both = Since()
-        self._unwell_at = {role: 0.0 for role in Role}
-        self._active_at = {role: NEVER for role in Role}
-        self._counted_at = {role: 0 for role in Role}
+        self._unwell_at = dict.fromkeys(Role, 0.0)
+        self._active_at = dict.fromkeys(Role, NEVER)
+        self._counted_at = dict.fromkeys(Role, 0)
         self._activations: list[float] = []
         self._haproxy_failing = False
         self._haproxy_at = 0.0

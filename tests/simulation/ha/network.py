@@ -1,7 +1,7 @@
 """The ways between the units, and between each and the balancer: cut in one direction or both, slow, lossy.
 
-The link behaves as TCP does: in order, what is lost comes later, what is cut comes when the way is free again if
-neither end has given up, a killed process is announced by its kernel, a vanished machine is not.
+The link behaves as TCP does: in order, what is lost comes later, what is cut comes when the way is free again
+if neither end has given up, a killed process is announced by its kernel, a vanished machine is not.
 """
 
 from collections.abc import Callable

@@ -4,11 +4,12 @@ import random
 from collections.abc import Iterable
 from dataclasses import replace
 
-from loadmaster_ha.domain.ha import PreferredHost, Role
 from tests.simulation.ha import bounds
 from tests.simulation.ha.monitor import Violation
 from tests.simulation.ha.setting import Happening, Schedule, Setting, Trouble
 from tests.simulation.ha.world import World
+
+from loadmaster_ha.domain.ha import PreferredHost, Role
 
 HOURS = 3600.0
 SETTLING_STEP = 2.0
@@ -66,7 +67,7 @@ def random_setting(chance: random.Random) -> Setting:
 
 def random_schedule(seed: int) -> Schedule:
     """The schedule of this seed, always the same."""
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311 - chance that can be repeated
     setting = random_setting(chance)
     at = max(setting.starts) + setting.partner_timeout + 2 * setting.probe_interval
     at *= chance.choice([0.3, 1.0, 1.0, 1.0])

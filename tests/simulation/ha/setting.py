@@ -1,4 +1,5 @@
-"""What a simulated pair is made of, and what can befall it: plain data, so that a run can be printed and shrunk."""
+"""What a simulated pair is made of, and what can befall it: plain data, so that a run can be printed and
+shrunk."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum

@@ -13,7 +13,7 @@ class Simulator:
 
     def __init__(self, seed: int) -> None:
         self.now = 0.0
-        self.chance = random.Random(seed)
+        self.chance = random.Random(seed)  # noqa: S311 - chance that can be repeated
         self._queue: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
         self._sequence = 0
 

@@ -1,4 +1,5 @@
-"""One machine: supervisor with its lease, node process with the real engine, HAProxy. Anything of it can fail."""
+"""One machine: supervisor with its lease, node process with the real engine, HAProxy. Anything of it can
+fail."""
 
 from typing import TYPE_CHECKING
 
@@ -22,11 +23,12 @@ from loadmaster_ha.agent.ha.model import (
     Tick,
     Transition,
 )
-from loadmaster_ha.agent.ha.state import EngineState
 from loadmaster_ha.domain.ha import Role, UnitState
 
 if TYPE_CHECKING:
     from tests.simulation.ha.world import World
+
+    from loadmaster_ha.agent.ha.state import EngineState
 
 RENEWAL = 0.25
 """The node renews the lease this often."""

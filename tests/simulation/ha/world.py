@@ -2,6 +2,13 @@
 
 from dataclasses import replace
 
+from tests.simulation.ha.balancer import Balancer
+from tests.simulation.ha.monitor import Monitor
+from tests.simulation.ha.network import Link, Network
+from tests.simulation.ha.setting import Happening, Setting, Trouble
+from tests.simulation.ha.simulator import Simulator
+from tests.simulation.ha.unit import Unit
+
 from loadmaster_ha.agent.ha.model import (
     Configured,
     DrainRequested,
@@ -10,12 +17,6 @@ from loadmaster_ha.agent.ha.model import (
     SwitchoverUndone,
 )
 from loadmaster_ha.domain.ha import Mode, PreferredHost, Role
-from tests.simulation.ha.balancer import Balancer
-from tests.simulation.ha.monitor import Monitor
-from tests.simulation.ha.network import Link, Network
-from tests.simulation.ha.setting import Happening, Setting, Trouble
-from tests.simulation.ha.simulator import Simulator
-from tests.simulation.ha.unit import Unit
 
 WAYS = {
     Trouble.CUT_LINK: ("link",),

@@ -56,13 +56,19 @@ def is_lost(work: Work) -> bool:
 
 
 def is_lost_by_witness(work: Work) -> bool:
-    """Whether the slave is active and the frontend proves that the master is too, unseen by the slave."""
+    """Whether the slave is active and the frontend proves that the master is too, unseen by the slave.
+
+    Not at once: when a partition heals the link is back in a moment, and then the slave can judge.
+    """
+    alive_since = work.witness.alive_since
     return (
         work.active
         and work.role is Role.SLAVE
         and work.report is None
         and work.partner_is in (PartnerIs.SILENT, PartnerIs.ACTIVE_BY_PAGE)
         and testimony(work) is Testimony.ALIVE
+        and alive_since is not None
+        and work.now - alive_since >= work.configuration.partner_timeout
     )
 
 

@@ -59,7 +59,6 @@ from loadmaster_ha.agent.ha.state import NEVER, Drain, EngineState, Evidence, Pr
 from loadmaster_ha.agent.ha.work import Work
 from loadmaster_ha.domain.ha import UnitState
 
-
 _SHORTEST_WAIT: Final = 0.001
 
 

@@ -47,7 +47,7 @@ def testimony(work: Work) -> Testimony:
     if _names_partner(work, witness.page, witness.says):
         return Testimony.ALIVE
     # One lost packet is no proof, and a partner that was just vouched for gets another question.
-    needed = 2 if witness.was_alive or witness.page is Page.SILENT else 1
+    needed = 2 if witness.alive_since is not None or witness.page is Page.SILENT else 1
     return Testimony.ABSENT if witness.absences >= needed else Testimony.PENDING
 
 
@@ -65,7 +65,7 @@ def answered(work: Work, event: WitnessAnswered) -> None:
         says=event.says,
         asked=old.asking_since,
         asking_since=None,
-        was_alive=old.was_alive or alive,
+        alive_since=work.now if alive and old.alive_since is None else old.alive_since,
         absences=0 if alive or doubtful else old.absences + 1,
     )
 

@@ -4,7 +4,7 @@ It also answers the questions that several of them ask: is the partner's report 
 of the two is preferred. Facts only; decisions are in `decision.py`.
 """
 
-from dataclasses import fields
+from operator import attrgetter
 from typing import Final
 
 from loadmaster_ha.agent.ha import timing
@@ -33,13 +33,13 @@ from loadmaster_ha.agent.ha.state import (
 )
 from loadmaster_ha.domain.ha import Mode, PreferredHost, Role, UnitState
 
-_FIELDS: Final = tuple(item.name for item in fields(EngineState))
+_read: Final = attrgetter(*EngineState._fields)
 
 
 class Work:
     """The state while a step changes it, and the effects so far."""
 
-    __slots__ = (*_FIELDS, "_partner_is", "effects", "now", "paused", "role")
+    __slots__ = (*EngineState._fields, "_partner_is", "_report", "effects", "now", "paused", "role")
 
     boot_id: str
     started: float
@@ -77,18 +77,53 @@ class Work:
     notices: tuple[Notice, ...]
 
     def __init__(self, state: EngineState, now: float) -> None:
-        for name in _FIELDS:
-            setattr(self, name, getattr(state, name))
+        (
+            self.boot_id,
+            self.started,
+            self.stepped,
+            self.configuration,
+            self.configured,
+            self.state,
+            self.serving,
+            self.reason,
+            self.message,
+            self.active_since,
+            self.served_until,
+            self.healthy,
+            self.health_detail,
+            self.healthy_since,
+            self.evidence,
+            self.witness,
+            self.probes,
+            self.handover,
+            self.taking,
+            self.request,
+            self.outcome,
+            self.hold,
+            self.undo,
+            self.conflict,
+            self.idle_since,
+            self.drain,
+            self.stop,
+            self.activations,
+            self.failback_not_before,
+            self.failbacks,
+            self.answer,
+            self.told,
+            self.told_at,
+            self.notices,
+        ) = state
         self.now: float = now
         self.effects: list[Effect] = []
         self.paused: bool = False
         self.role: Role | None = self.configuration.mode.role
         self._partner_is: PartnerIs | None = None
+        self._report: Report | None = None
 
     def frozen(self) -> EngineState:
         """The state after the step."""
         self.stepped = self.now
-        return EngineState(*[getattr(self, name) for name in _FIELDS])
+        return EngineState._make(_read(self))
 
     def emit(self, effect: Effect) -> None:
         """Ask for this to be done."""
@@ -101,6 +136,7 @@ class Work:
         """What is known of the partner now."""
         if self._partner_is is None:
             self._partner_is = judge(self.evidence, self.configuration, self.now)
+            self._report = self.evidence.report if self._partner_is.by_report else None
         return self._partner_is
 
     def learn(self, evidence: Evidence) -> None:
@@ -111,7 +147,7 @@ class Work:
     @property
     def report(self) -> Report | None:
         """The partner's report while it is current."""
-        return self.evidence.report if self.partner_is.by_report else None
+        return self._report if self.partner_is.by_report else None
 
     @property
     def address(self) -> str:
