@@ -4,6 +4,7 @@ Each refusal names the settings as the file does, and says what would do. What d
 interface that is not there, a file that cannot be read) is found when the node starts, or by `check`.
 """
 
+import os
 from collections.abc import Iterator
 from ipaddress import ip_interface
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Final
 
 from loadmaster_ha.agent import configuration
 from loadmaster_ha.agent.configuration import LEASE_SECONDS, Configuration, InvalidConfiguration
+from loadmaster_ha.agent.dataplane.command import LONGEST_SOCKET_PATH
 from loadmaster_ha.domain.ha import CHECK_PORT_FORBIDDEN, HEALTH_CHECK_PORT, PROBE_FORBIDDEN_PORTS
 
 _SECRET_CHARACTERS: Final = frozenset(
@@ -141,6 +143,12 @@ def _files(given: Configuration) -> Iterator[str]:
                 read_text(file, path)
         except InvalidConfiguration as problem:
             yield str(problem)
+    sockets = given.haproxy_sockets or f"{given.run_directory}/haproxy"
+    if len(os.fsencode(f"{sockets}/master.sock")) > LONGEST_SOCKET_PATH:
+        yield (
+            f"haproxy.socketDirectory (RUN/haproxy if not given) is {sockets}, but sockets in it would have "
+            f"paths of more than {LONGEST_SOCKET_PATH} bytes; give a shorter one"
+        )
     if given.haproxy_mode == "External" and given.haproxy_master_socket is None:
         yield (
             "haproxy.mode is External, but haproxy.masterSocket is not given: start HAProxy with "

@@ -25,6 +25,9 @@ DESCRIPTOR: Final = "LOADMASTER_AGENT_SUPERVISOR"
 STUCK_SECONDS: Final = 30.0
 """A node that has been silent for so long is killed and started again."""
 
+PARTING_SECONDS: Final = 2.0
+"""A node that has let go of its supervisor is about to end; after this it is made to."""
+
 DEAF_SECONDS: Final = 5.0
 """A node that has been silent for so long is not waited for when all is to stop."""
 
@@ -65,6 +68,7 @@ class NodeProcess:
         self._alive_until = 0.0
         self._silent_since = 0.0
         self._heard = False
+        self._kill_due = float("inf")
         self.answers: dict[str, tuple[int, str]] | None = None
         """What to answer, by source of the request; None once the lease is over."""
         self.restarts = 0
@@ -107,6 +111,7 @@ class NodeProcess:
         self._outgoing = b""
         self._due = None
         self._heard = False
+        self._kill_due = float("inf")
         self._silent_since = now + START_SECONDS - STUCK_SECONDS
         self._loop.register(ours.fileno(), lambda _events: self._readable())
         self.send(messages.HELLO, **hello)
@@ -140,6 +145,9 @@ class NodeProcess:
     def tick(self, now: float) -> bool:
         """Check lease and child; True when it is time to start it (again)."""
         self.check_lease(now)
+        if now >= self._kill_due:
+            self._kill_due = float("inf")
+            self.signal(signal.SIGKILL)
         if self.running and now - self._silent_since > STUCK_SECONDS:
             self._console.error("The node process is stuck and is killed", pid=self.pid)
             self._silent_since = now
@@ -197,7 +205,7 @@ class NodeProcess:
                 received = b""
             if not received:
                 self._hang_up()
-                self.signal(signal.SIGKILL)  # it has let go of its supervisor: it cannot be of use any more
+                self._kill_due = self._loop.now() + PARTING_SECONDS  # it is no use any more
                 return
             try:
                 for message in self._lines.feed(received):

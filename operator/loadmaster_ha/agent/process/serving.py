@@ -37,6 +37,9 @@ _SERVED_KINDS: Final = frozenset(
     {Kind.VIRTUAL_SERVICE, Kind.REAL_SERVER, Kind.CERTIFICATE, Kind.INTERMEDIATE}
 )
 _LOOK: Final = 0.05
+_START_SECONDS: Final = 10.0
+"""For so long an HAProxy that was just asked for may not be there without that being a failure."""
+
 _STALE_SECONDS: Final = 2.0
 
 
@@ -81,6 +84,7 @@ class Serving:
         self._health = health
         self._paths = paths_of(configuration)
         self._absent = ""
+        self._expected_until = 0.0
         self._checking: asyncio.Task[None] | None = None
         self._changed = False
         self.plane = DataPlane(
@@ -105,6 +109,7 @@ class Serving:
             ValueError, OSError: HAProxy's folders cannot be made.
         """
         if self._managed and not haproxy["running"]:
+            self._expected_until = asyncio.get_running_loop().time() + _START_SECONDS
             await end_stale(self._paths.master)
         await self.plane.start()
         self._store.subscribe(self._committed)
@@ -116,6 +121,7 @@ class Serving:
         if self._paths.configuration.exists():
             run_haproxy(command_line(self._paths, binary=self._binary))
         else:
+            self._expected_until = 0.0
             self._health(False, f"HAProxy cannot be started: {outcome.detail}")
 
     async def close(self) -> None:
@@ -132,6 +138,7 @@ class Serving:
         if told["running"]:
             self._checking = asyncio.get_running_loop().create_task(self._until_it_answers())
         elif told["starts"]:
+            self._expected_until = 0.0
             self._absent = f"HAProxy has {told['outcome']}"
             self._tell()
 
@@ -177,13 +184,14 @@ class Serving:
         while not (await watch.request(self._paths.health)).healthy:  # noqa: ASYNC110 - another process' state
             await asyncio.sleep(_LOOK)
         self._absent = ""
+        self._expected_until = 0.0
         self._health(True, "HAProxy answers")
 
     def _tell(self) -> None:
         health = self.plane.health
         if self._absent:
             self._health(False, self._absent)
-        elif health.condition is not watch.Condition.UNKNOWN:
+        elif health.healthy or asyncio.get_running_loop().time() >= self._expected_until:
             self._health(health.healthy, health.detail)
 
 

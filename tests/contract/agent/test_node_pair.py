@@ -1,0 +1,178 @@
+"""Two whole nodes on loopback with a scripted prober: the life of a pair, seen from outside."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from tests.support.agent_pair import PASSWORD, SECRET, AgentPair, agent
+
+
+@pytest.fixture
+def pair(tmp_path):
+    with AgentPair(tmp_path) as made:
+        yield made
+
+
+def served_all_along(prober, since=0.0):
+    """Whether somebody answered 200 in every round."""
+    rounds = [answers for at, answers in prober.answers if at >= since]
+    return bool(rounds) and all(200 in answers for answers in rounds)
+
+
+def test_unprobed_both_units_are_unconnected_and_say_so_to_people(pair):
+    pair.start(probe=False)
+    pair.until("Unconnected", "Unconnected")
+    assert pair.master.page(pair.person) == (503, "Master is unconnected")
+    assert pair.slave.page(pair.person) == (503, "Slave is unconnected")
+
+
+def test_the_first_probes_find_exactly_one_active_unit(pair):
+    pair.start()
+    pair.until("Active", "Standby")
+    assert pair.master.page(pair.person) == (200, "Master is active")
+    assert pair.slave.page(pair.person) == (503, "Slave is standby")
+    assert not any(answers == (200, 200) for _, answers in pair.prober.answers)
+
+
+def test_when_the_active_node_process_dies_the_partner_serves_until_it_is_back(pair):
+    pair.start()
+    pair.until("Active", "Standby")
+    os.kill(pair.master.node, signal.SIGKILL)
+    pair.wait(lambda: pair.prober.serving()[1] == 200, "the slave serves")
+    pair.until("Active", "Standby")  # Prefer Master: it takes over again
+    assert pair.master.status()["reason"]
+
+
+def test_a_frozen_node_is_replaced_by_its_partner(pair):
+    pair.start()
+    pair.until("Active", "Standby")
+    frozen = pair.master.node
+    os.kill(frozen, signal.SIGSTOP)
+    pair.wait(lambda: pair.prober.serving() == (503, 200), "the slave serves, the master says 503")
+    os.kill(frozen, signal.SIGCONT)
+    pair.until("Active", "Standby")
+
+
+def test_a_killed_haproxy_is_started_again_and_serves(pair):
+    pair.start()
+    pair.until("Active", "Standby")
+    [haproxy] = children_called(pair.master.process.pid, b"haproxy")
+    os.kill(haproxy, signal.SIGKILL)
+    pair.wait(
+        lambda: children_called(pair.master.process.pid, b"haproxy") not in ([], [haproxy]), "a new one"
+    )
+    pair.until("Active", "Standby")
+    assert pair.master.logged("HAProxy has ended by SIGKILL")
+
+
+def test_a_planned_switch_over_leaves_no_gap_holds_and_can_be_undone(pair):
+    pair.start()
+    pair.until("Active", "Standby")
+    began = time.monotonic()
+    done = agent("switchover", "--hold", "30m", "--config", pair.master.file)
+    assert (done.returncode, done.stdout.partition(":")[0]) == (0, "Done"), done
+    pair.until("Standby", "Active")
+    time.sleep(3.0)  # longer than the fail-back's delay
+    assert pair.slave.status()["held"]
+    shown = agent("status", "--config", pair.slave.file).stdout
+    assert "Hold:     the master does not take over for 29 min" in shown
+    assert agent("switchover", "--undo", "--config", pair.slave.file).returncode == 0
+    pair.until("Active", "Standby")
+    assert served_all_along(pair.prober, began)
+
+
+def test_without_a_prober_a_switch_over_aborts_and_nothing_has_changed(pair):
+    pair.start()
+    pair.until("Active", "Standby")
+    pair.prober.stop()
+    done = agent("switchover", "--config", pair.master.file)
+    assert done.returncode == 1
+    assert "switch-over aborted" in done.stderr
+    assert pair.master.page(pair.person)[0] == 200
+    assert pair.slave.page(pair.person)[0] == 503
+
+
+def test_a_drained_unit_hands_over_until_it_is_undrained(pair):
+    pair.start()
+    pair.until("Active", "Standby")
+    began = time.monotonic()
+    assert agent("drain", "--config", pair.master.file).returncode == 0
+    pair.until("Standby", "Active")
+    assert pair.master.status()["draining"]
+    assert agent("undrain", "--config", pair.master.file).returncode == 0
+    pair.until("Active", "Standby")
+    assert served_all_along(pair.prober, began)
+
+
+def test_a_clean_stop_of_the_active_unit_leaves_no_gap(pair):
+    pair.start()
+    pair.until("Active", "Standby")
+    began = time.monotonic()
+    assert pair.master.stop() == 0
+    assert served_all_along(pair.prober, began)
+    assert pair.slave.state() == "Active"
+    pair.master.start()
+    pair.until("Active", "Standby")
+
+
+def test_settings_made_on_the_active_unit_are_on_the_other_which_takes_none(pair):
+    pair.start()
+    pair.until("Active", "Standby")
+    made = pair.master.api("addvs", vs=pair.master.address, port="18080", prot="tcp", NickName="web")
+    assert made["code"] == 200, made
+    found = pair.wait(lambda: pair.slave.api("listvs").get("VS"), "the service on the slave")
+    assert [(each["NickName"], each["VSAddress"]) for each in found] == [("web", pair.slave.address)]
+    refused = pair.slave.api("addvs", vs=pair.slave.address, port="18081", prot="tcp")
+    assert (refused["code"], refused["status"]) == (422, "fail")
+    assert pair.master.address in refused["message"]
+
+
+def test_a_new_check_port_is_answered_beside_the_old_one_until_the_balancer_uses_it(pair):
+    pair.start()
+    pair.until("Active", "Standby")
+    began = time.monotonic()
+    for unit in pair.agents:
+        assert unit.api("azurehaparam", hcp="8555")["code"] == 200
+    for unit in pair.agents:
+        pair.wait(lambda unit=unit: unit.page(pair.person, 8555)[0] != 0, "the new port")
+        assert unit.page(pair.person, 8444)[0] != 0
+    assert served_all_along(pair.prober, began)
+    for unit in pair.agents:
+        unit.configuration["healthCheck"] = {"port": 8555}  # the prober follows
+    for unit in pair.agents:
+        pair.wait(lambda unit=unit: unit.page(pair.person, 8444)[0] == 0, "the old port is closed")
+    pair.until("Active", "Standby")
+    assert served_all_along(pair.prober, began)
+
+
+def test_a_reboot_over_the_api_starts_everything_anew_and_the_partner_serves_meanwhile(pair):
+    pair.start()
+    pair.until("Active", "Standby")
+    began = time.monotonic()
+    before = pair.master.api("get", param="boottime")["boottime"]
+    [haproxy] = children_called(pair.master.process.pid, b"haproxy")
+    assert pair.master.api("reboot")["code"] == 200
+    pair.wait(lambda: pair.master.page(pair.person)[0] == 0, "8444 is closed")
+    pair.wait(lambda: pair.slave.state() == "Active", "the partner serves")
+    pair.until("Active", "Standby")
+    assert pair.master.api("get", param="boottime")["boottime"] != before
+    assert children_called(pair.master.process.pid, b"haproxy") != [haproxy]
+    assert served_all_along(pair.prober, began)
+
+
+def test_no_secret_is_in_a_log_or_a_status(pair):
+    pair.start()
+    pair.until("Active", "Standby")
+    pair.master.api("setlmcommsecret", secret="another-secret-1")
+    seen = "".join(each.log.read_text() + str(each.status()) for each in pair.agents)
+    assert "Active" in seen
+    assert not any(secret in seen for secret in (PASSWORD, SECRET, "another-secret-1"))
+
+
+def children_called(parent, name):
+    """Ids of a process' children whose command line begins with this program."""
+    children = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii").split()
+    programs = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0] for pid in children}
+    return [int(pid) for pid, program in programs.items() if program.endswith(name)]
