@@ -127,6 +127,9 @@ class Record:
 class Text:
     """The reply is a sentence. Its wording is not fixed: clients go by the code."""
 
+    field: str = ""
+    """Where v2 has it, instead of `message`; v1 then has it within `<Data>`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Data:

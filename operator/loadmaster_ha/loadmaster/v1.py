@@ -24,7 +24,7 @@ from loadmaster_ha.loadmaster.answers import (
     is_list,
     kind_for,
 )
-from loadmaster_ha.loadmaster.shapes import Binary, Command, Data, Field, Record, Reply, Rows, Texts
+from loadmaster_ha.loadmaster.shapes import Binary, Command, Data, Field, Record, Reply, Rows, Text, Texts
 from loadmaster_ha.loadmaster.values import Json, Version
 
 if TYPE_CHECKING:
@@ -109,7 +109,8 @@ def encode_answer(shape: Reply, answer: Answer) -> Body:
     if not answer.ok:
         inner = f"<Error>{_text(answer.text or '')}</Error>"
     elif answer.fields is None:
-        inner = f"<Success>{_text(answer.text or '')}</Success>"
+        sentence = _text(answer.text or "")
+        inner = f"<Success>{f'<Data>{sentence}</Data>' if _in_data(shape) else sentence}</Success>"
     else:
         record = shape.record if isinstance(shape, Data) else Record(open=True)
         content = "".join(_elements(record, answer.fields))
@@ -119,6 +120,10 @@ def encode_answer(shape: Reply, answer: Answer) -> Body:
     word = "ok" if answer.ok else "fail"
     document = f'{_HEAD}<Response stat="{answer.code}" code="{word}">\n{inner}\n</Response>\n'
     return Body(answer.code, document.encode(ENCODING, "xmlcharrefreplace"), CONTENT_TYPE)
+
+
+def _in_data(shape: Reply) -> bool:
+    return isinstance(shape, Text) and bool(shape.field)
 
 
 def _text(text: str) -> str:
@@ -196,8 +201,8 @@ def decode_answer(shape: Reply, status: int, content_type: str, content: bytes) 
         message = root.find("message")
         return Answer(code, text=_content(message) if message is not None else "")
     data = success.find("Data")
-    if data is None:
-        return Answer(code, text=_content(success))
+    if data is None or _in_data(shape):
+        return Answer(code, text=_content(success if data is None else data))
     if isinstance(shape, Data) and shape.element:
         data = next((each for each in data if each.tag == shape.element), data)
     return Answer(code, fields=_fields(shape.record if isinstance(shape, Data) else Record(open=True), data))

@@ -23,7 +23,18 @@ from loadmaster_ha.loadmaster.answers import (
     kind_for,
 )
 from loadmaster_ha.loadmaster.requests import Credentials
-from loadmaster_ha.loadmaster.shapes import Binary, Command, Data, Field, Many, Record, Reply, Rows, Texts
+from loadmaster_ha.loadmaster.shapes import (
+    Binary,
+    Command,
+    Data,
+    Field,
+    Many,
+    Record,
+    Reply,
+    Rows,
+    Text,
+    Texts,
+)
 from loadmaster_ha.loadmaster.values import Json, Version
 
 CONTENT_TYPE: Final = "text/json"
@@ -146,7 +157,8 @@ def encode_answer(shape: Reply, answer: Answer) -> Body:
     elif answer.fields is not None:
         body |= _object(shape.record if isinstance(shape, Data) else Record(open=True), answer.fields)
     else:
-        body["message"] = values.printable(answer.text if answer.text is not None else DONE)
+        name = shape.field if isinstance(shape, Text) and shape.field and answer.ok else "message"
+        body[name] = values.printable(answer.text if answer.text is not None else DONE)
     body["status"] = "ok" if answer.ok else "fail"
     return Body(answer.code, json.dumps(body, ensure_ascii=False).encode("utf-8"), CONTENT_TYPE)
 
@@ -196,6 +208,8 @@ def decode_answer(shape: Reply, status: int, content_type: str, content: bytes) 
     if isinstance(shape, Binary) and "data" in body:
         return Answer(code, data=_base64(body["data"]))
     rest = {name: value for name, value in body.items() if name not in _NOT_FIELDS}
+    if isinstance(shape, Text) and shape.field in rest:
+        return Answer(code, text=str(rest[shape.field]).strip())
     if not isinstance(shape, Data) and not rest:
         return Answer(code, text=str(body.get("message", "")).strip())
     return Answer(code, fields=_fields(shape.record if isinstance(shape, Data) else Record(open=True), rest))

@@ -23,6 +23,7 @@ from loadmaster_ha.agent.settings.model import Kind
 from loadmaster_ha.domain.ha import UnitState
 from loadmaster_ha.loadmaster import commands
 from loadmaster_ha.loadmaster.commands import COMMANDS
+from loadmaster_ha.loadmaster.shapes import Data, Field, Record
 
 
 @pytest.fixture
@@ -265,15 +266,21 @@ async def test_a_body_that_is_too_large_is_refused_before_it_is_read(api):
     assert b"are taken at most" in reply
 
 
-async def test_more_connections_than_allowed_are_closed(tmp_path):
+async def test_more_connections_than_allowed_are_closed_and_those_that_are_there_go_on(tmp_path):
     async with served(tmp_path, Limits(connections=2)) as api:
-        held = [await asyncio.to_thread(socket.create_connection, (ADDRESS, api.port), 10) for _ in range(2)]
-        await asyncio.sleep(0.2)
-        third = await asyncio.to_thread(raw, api.port, b"", tls=False)
+
+        def hold():
+            return trusting().wrap_socket(socket.create_connection((ADDRESS, api.port), 10))
+
+        held = [await asyncio.to_thread(hold) for _ in range(2)]
+        third = await asyncio.to_thread(raw, api.port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.to_thread(held[0].sendall, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        first = await asyncio.to_thread(held[0].recv, 100)
         for each in held:
             each.close()
 
     assert third == b""
+    assert first.startswith(b"HTTP/1.1 404")
 
 
 async def test_old_tls_is_refused(api):
@@ -520,6 +527,15 @@ async def test_a_mistake_of_ours_is_500_with_the_trace_in_the_log_only(api, monk
     assert "ZeroDivisionError" in caplog.text
 
 
+async def test_an_answer_that_fits_no_record_is_a_mistake_too(api, monkeypatch):
+    api.unit.is_in(UnitState.ACTIVE)
+    record = Data(Record((Field("other"),)))
+    monkeypatch.setattr(commands, "find", lambda _: replace(COMMANDS["agentstatus"], reply=record))
+
+    assert (await api.v1("agentstatus")).status == 500
+    assert (await api.v2("agentstatus")).status == 500
+
+
 async def test_what_takes_too_long_is_given_up_with_503(api, monkeypatch):
     api.unit.is_in(UnitState.ACTIVE)
     monkeypatch.setattr(commands, "find", lambda _: replace(COMMANDS["agentswitchover"], seconds=0.1))
@@ -531,6 +547,13 @@ async def test_what_takes_too_long_is_given_up_with_503(api, monkeypatch):
 
 
 # Logs
+
+
+async def test_a_line_of_the_log_stays_one_line(api, caplog):
+    caplog.set_level(logging.INFO)
+    await api.v1("get", param="a\nFORGED by bal")
+
+    assert "\nFORGED" not in "\n".join(record.getMessage() for record in caplog.records)
 
 
 async def test_no_secret_gets_into_the_log(api, caplog):

@@ -98,7 +98,7 @@ class Authenticator:
         # password, and a changed password (another stored hash) is another entry.
         self._key = secrets.token_bytes(32)
         self._remembered: OrderedDict[bytes, float] = OrderedDict()
-        self._nobody = passwords.hash_password(secrets.token_urlsafe(16))
+        self._nobody = passwords.hash_of_nobody()
 
     async def authenticate(self, credentials: Credentials, client: str) -> User:
         """Who it is. An API key wins over a user and password.

@@ -28,7 +28,7 @@ from loadmaster_ha.loadmaster.values import Json, Version
 
 _LOG: Final = logging.getLogger(__name__)
 _SMALL_BODY: Final = 64 * 1024
-"""Bytes that anybody may send. More needs a place among the few large bodies that are read at a time."""
+"""Bytes that strangers may send. More needs a place among the few large bodies that are read at a time."""
 _LONGEST_PARAMETERS: Final = 256 * 1024
 """Bytes of parameters in v1."""
 _LONGEST_UNKNOWN: Final = 8 * 1024 * 1024
@@ -80,19 +80,25 @@ class Exchange:
             answer = Answer(503, text=str(error))
         except WireError as error:
             answer = Answer(400 if self._version is Version.V1 else 422, text=str(error))
-        except (StoreError, OSError) as error:
-            _LOG.error("%s failed: %s", self._name(), error)
+        except StoreError as error:
+            _LOG.error("%s by %s failed: %s", self._name(), self._caller, error)
             answer = Answer(503, text=f"The settings cannot be stored, nothing was changed: {error}")
         except SettingRefused as error:
             answer = Answer(422, text=str(error))
         except Exception:  # noqa: BLE001 - the connection has to get an answer, and the log the trace
-            _LOG.exception("%s by %s failed by a mistake of the agent's", self._name(), self._caller)
-            answer = Answer(500, text="The agent made a mistake; its log has the details.")
+            answer = self._mistake()
         self._log(answer, time.monotonic() - started)
-        if _rows(answer) > _MANY_ROWS:
-            # Half a second of work for 1,000 services: the unit's heartbeat must not wait for it.
-            return await asyncio.to_thread(self._encode, answer)
-        return self._encode(answer)
+        try:
+            if _rows(answer) > _MANY_ROWS:
+                # Half a second of work for 1,000 services: the unit's heartbeat must not wait for it.
+                return await asyncio.to_thread(self._encode, answer)
+            return self._encode(answer)
+        except WireError:
+            return self._encode(self._mistake())
+
+    def _mistake(self) -> Answer:
+        _LOG.exception("%s by %s failed by a mistake of the agent's", self._name(), self._caller)
+        return Answer(500, text="The agent made a mistake; its log has the details.")
 
     def _encode(self, answer: Answer) -> Body:
         shape = self._command.reply if self._command else TEXT
@@ -172,9 +178,7 @@ class Exchange:
     def _refuse_while_disabled(self, command: str, raw: Mapping[str, Json]) -> None:
         if api_is_enabled(self._unit):
             return
-        parameters = (
-            {str(name).lower(): value for name, value in raw.items()} if isinstance(raw, dict) else {}
-        )
+        parameters = {name.lower(): value for name, value in raw.items()}
         way_back = command.lower() == "set" and str(parameters.get("param", "")).lower() == "enableapi"
         if not way_back:
             raise Refused(404, "Not found: the API is disabled. set?param=enableapi&value=yes enables it.")
@@ -196,7 +200,9 @@ class Exchange:
         try:
             async with asyncio.timeout(self._resources.body_seconds):
                 content = await self._read_up_to(b"", min(_SMALL_BODY, limit))
-                if _SMALL_BODY < len(content) <= limit:
+                if self.authenticated:
+                    content = await self._read_up_to(content, limit)
+                elif _SMALL_BODY < len(content) <= limit:
                     async with self._resources.large_bodies:
                         content = await self._read_up_to(content, limit)
         except TimeoutError:
@@ -243,7 +249,8 @@ class Exchange:
         """Changes and refusals are told, without parameters and paths: those may hold secrets."""
         reads = self._command is not None and self._command.access is Access.READ
         level = logging.DEBUG if answer.ok and reads else logging.INFO
-        outcome = "done" if answer.ok else f"refused ({answer.code}): {answer.text}"
+        why = " ".join((answer.text or "").split())
+        outcome = "done" if answer.ok else f"refused ({answer.code}): {why}"
         _LOG.log(level, "%s by %s %s in %.0f ms.", self._name(), self._caller, outcome, seconds * 1000)
 
 
@@ -258,9 +265,9 @@ def _key_in(raw: dict[str, Json]) -> Credentials:
 
 def _merged(raw: dict[str, Json], content: bytes) -> dict[str, Json]:
     try:
-        text = content.decode("ascii").strip()
+        text = content.decode("utf-8").strip()
     except UnicodeDecodeError:
-        raise WireError("The body is not name=value&name=value in percent-encoded UTF-8.") from None
+        raise WireError("The body is not name=value&name=value in UTF-8.") from None
     more = v1.decode_parameters(text)
     twice = raw.keys() & more.keys()
     if twice:

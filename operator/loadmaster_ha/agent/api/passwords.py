@@ -53,6 +53,13 @@ def hash_password(password: str, cost: Cost = Cost()) -> str:
     )
 
 
+def hash_of_nobody() -> str:
+    """A hash that no password has, and that costs as much to verify as any."""
+    cost = Cost()
+    salt, digest = secrets.token_bytes(_SALT_BYTES), secrets.token_bytes(_HASH_BYTES)
+    return "$".join(("scrypt", str(cost.n), str(cost.r), str(cost.p), _encode(salt), _encode(digest)))
+
+
 def verify_password(password: str, stored: str) -> bool:
     """Whether it is the password. Takes a fraction of a second.
 

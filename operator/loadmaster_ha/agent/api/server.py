@@ -7,6 +7,7 @@ What the bytes mean is `loadmaster.v1` and `v2`; who calls is `authentication`.
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -69,6 +70,8 @@ class ManagementServer:
             max_field_size=8190,
         )
         self._silent: set[web.RequestHandler] = set()
+        self._clock = clock
+        self._warned = -math.inf
 
     async def start(self, address: str, port: int) -> int:
         """Listen; the port, which the system chooses for 0.
@@ -99,12 +102,11 @@ class ManagementServer:
         await self._web.shutdown(grace_seconds)
 
     def _connection(self) -> asyncio.BaseProtocol:
+        if len(self._web.connections) >= self._limits.connections:
+            return _Refusal()
         protocol = self._web()
         self._silent.add(protocol)
         loop = asyncio.get_running_loop()
-        if len(self._web.connections) >= self._limits.connections:
-            loop.call_soon(self._abort_if_silent, protocol)
-            return protocol
         # aiohttp limits the time between requests, not that of the first one's head.
         allowed = self._limits.handshake_seconds + self._limits.request_seconds
         loop.call_later(allowed, self._abort_if_silent, protocol)
@@ -121,18 +123,30 @@ class ManagementServer:
         client = request.remote or ""
         if not self._rate.allows(client):
             # As the appliance does: no answer, the connection ends.
-            _LOG.warning(
-                "More than %d calls in %g s from %s: connection closed.",
-                self._limits.calls,
-                self._limits.call_seconds,
-                client,
-            )
+            self._warn_of(client)
             if request.transport is not None:
                 request.transport.abort()
             return web.Response(status=503)
         exchange = Exchange(request, self._resources)
         body = await exchange.answer()
         return _response(body, keep=exchange.authenticated)
+
+    def _warn_of(self, client: str) -> None:
+        """Tell of a client that calls too often; not oftener than once a second, whoever it is."""
+        now = self._clock()
+        if now - self._warned >= 1.0:
+            self._warned = now
+            calls, seconds = self._limits.calls, self._limits.call_seconds
+            _LOG.warning("More than %d calls in %g s from %s: connection closed.", calls, seconds, client)
+
+
+class _Refusal(asyncio.Protocol):
+    """Of a connection too many: it is closed as soon as it is there."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Close it."""
+        if isinstance(transport, asyncio.WriteTransport):
+            transport.abort()
 
 
 def _response(body: Body, *, keep: bool) -> web.Response:

@@ -16,6 +16,7 @@ from loadmaster_ha.loadmaster.shapes import (
     Permission,
     Record,
     Rows,
+    Text,
 )
 from loadmaster_ha.loadmaster.values import Kind
 
@@ -333,7 +334,7 @@ _GENERAL: Final = (
         permissions=_GEO,
     ),
     Command("disablegeo", "Switch GEO off.", _SYNCHRONISED, permissions=_GEO),
-    Command("isgeoenabled", "Whether GEO answers.", reply=Data(Record((Field("Data"),)))),
+    Command("isgeoenabled", "Whether GEO answers.", reply=Text("Data")),
     Command(
         "getgeopartnerstatus",
         "How the GEO partners are.",

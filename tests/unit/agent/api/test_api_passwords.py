@@ -66,6 +66,14 @@ def test_passwords_have_a_length(password, refused):
     assert (passwords.password_refusal(password) is not None) is refused
 
 
+def test_the_hash_of_nobody_costs_what_others_cost_and_has_no_password():
+    nobody = passwords.hash_of_nobody()
+
+    assert nobody.split("$")[:4] == passwords.hash_password("password").split("$")[:4]
+    assert not passwords.verify_password("", nobody)
+    assert passwords.hash_of_nobody() != nobody
+
+
 def test_keys_are_long_random_and_safe_in_urls():
     keys = {passwords.new_api_key() for _ in range(100)}
 
