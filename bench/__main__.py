@@ -7,9 +7,29 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "hack"))
 
-from bench import azure_economy, forwarding, latency, rendering, steady
+from bench import (
+    agent,
+    azure_economy,
+    failover,
+    forwarding,
+    latency,
+    rendering,
+    steady,
+    synchronisation,
+    takeover,
+)
 
-NAMES = ("azure_economy", "latency", "steady", "forwarding", "rendering")
+NAMES = (
+    "azure_economy",
+    "latency",
+    "steady",
+    "forwarding",
+    "rendering",
+    "failover",
+    "takeover",
+    "synchronisation",
+    "agent",
+)
 
 
 def main() -> int:
@@ -36,6 +56,14 @@ async def _run(name: str, *, quick: bool) -> None:
             await (rendering.run(services=100, rounds=2) if quick else rendering.run())
         case "forwarding":
             await (forwarding.run(seconds=2, rounds=2) if quick else forwarding.run())
+        case "failover":
+            await (failover.run(trials=20, alone=0, side_by_side=2) if quick else failover.run())
+        case "takeover":
+            await takeover.run(trials=3 if quick else takeover.TRIALS)
+        case "synchronisation":
+            await (synchronisation.run(many=100, singles=3, rounds=2) if quick else synchronisation.run())
+        case "agent":
+            await (agent.run(many=100, rest=10, ask=10) if quick else agent.run())
         case _:
             await (steady.run(pairs=5, minutes=0.5, changes=20) if quick else steady.run())
 

@@ -8,7 +8,7 @@ import contextlib
 import os
 import signal
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 MARK = "LOADMASTER_LAB_UNIT"
@@ -46,17 +46,9 @@ class UnitProcesses:
             reached += fresh
         return reached
 
-    def resident_bytes(self) -> int:
-        """Resident memory of all of them; what they share counts once for each (RSS)."""
-        return sum(_status_bytes(pid, "VmRSS") for pid in self.pids())
-
-    def proportional_bytes(self) -> int:
-        """Memory of all of them; what they share is divided among them (PSS)."""
-        return sum(_proportional(pid) for pid in self.pids())
-
-    def cpu_seconds(self) -> float:
-        """Processor time that those alive have used so far."""
-        return sum(_cpu(pid) for pid in self.pids())
+    def cpu_seconds(self, pids: Iterable[int] | None = None) -> float:
+        """Processor time that those alive, or these, have used so far."""
+        return sum(_cpu(pid) for pid in (self.pids() if pids is None else pids))
 
     def _marked(self) -> Iterator[int]:
         wanted = self._mark.encode()
@@ -65,6 +57,11 @@ class UnitProcesses:
                 with contextlib.suppress(OSError):
                     if wanted in (entry / "environ").read_bytes().split(b"\0"):
                         yield int(entry.name)
+
+
+def memory_of(pid: int) -> tuple[int, int]:
+    """Bytes of a process: resident (RSS), and with what it shares divided among the sharers (PSS)."""
+    return _status_bytes(pid, "VmRSS"), _proportional(pid)
 
 
 def command_line(pid: int) -> list[str]:

@@ -1,0 +1,122 @@
+"""How long clients get no answer when a unit fails: real HAProxy, agents and clients, an emulated balancer.
+
+A client opens a connection through the frontend every 10 ms and never retries. Most of a gap is the
+balancer's own: Azure probes every 5 s, and that interval is not shortened here. So each trial also says what
+is left when the balancer's part is taken away, from its own probe log:
+
+* *gap*: from the failure to the end of the last request that failed (0: none did);
+* *allowed*: from the failure to the instant at which the prober had decided on both units;
+* *excess*: gap less allowed, that is what agent, HAProxy and forwarding add;
+* *ready*: from the failure to the other unit's health port saying that it is active;
+* *late*: by how much the client was late with a connection at worst, the machine's share.
+
+Laboratories run side by side, each in network namespaces and processes of its own (`bench.failover_worker`);
+the first trials are repeated in one laboratory alone, to show that they do not disturb each other. The time
+until the other unit is in charge is measured for keepalived too, in the same namespaces (`bench.keepalived`).
+"""
+
+import asyncio
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from bench.report import distribution, publish, table
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+FAILURES: Final = (
+    "processes-killed",
+    "haproxy-killed",
+    "haproxy-stuck",
+    "node-frozen",
+    "link-dead",
+    "planned",
+)
+"""Every process of the unit by SIGKILL; HAProxy by SIGKILL; HAProxy by SIGSTOP; every process of the unit by
+SIGSTOP; every packet from and to the unit dropped; a planned switch-over, with 200 connections a second,
+clients that keep theirs, and long downloads."""
+THRESHOLDS: Final = (1, 2)
+SIDE_BY_SIDE: Final = 3
+TRIALS: Final = 204
+ALONE: Final = 5
+INTERVAL: Final = 5
+
+
+async def run(
+    *,
+    trials: int = TRIALS,
+    alone: int = ALONE,
+    side_by_side: int = SIDE_BY_SIDE,
+    failures: Sequence[str] = FAILURES,
+) -> None:
+    """Measure and publish; `trials` for each failure and threshold."""
+    found: list[dict[str, Any]] = []
+    lonely: list[dict[str, Any]] = []
+    for threshold in THRESHOLDS:
+        each = -(-trials // side_by_side)
+        workers = [
+            _worker(f"{threshold}-{number}", threshold, each, failures) for number in range(side_by_side)
+        ]
+        for results in await asyncio.gather(*workers):
+            found += results
+        if alone:
+            lonely += await _worker(f"{threshold}-alone", threshold, alone, failures[:1])
+    _report(found, lonely, side_by_side)
+
+
+async def _worker(name: str, threshold: int, trials: int, failures: Sequence[str]) -> list[dict[str, Any]]:
+    """The trials of one laboratory, as its process prints them."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "bench.failover_worker",
+        "--threshold",
+        str(threshold),
+        "--trials",
+        str(trials),
+        "--interval",
+        str(INTERVAL),
+        *failures,
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    results = []
+    async for line in process.stdout:
+        results.append(json.loads(line))
+        print(f"{name}: {line.decode().strip()}", flush=True)
+    if await process.wait() != 0:
+        raise RuntimeError(f"laboratory {name} failed; its last words are above")
+    return results
+
+
+def _report(found: Sequence[Mapping[str, Any]], lonely: Sequence[Mapping[str, Any]], beside: int) -> None:
+    groups: dict[tuple[str, int], list[Mapping[str, Any]]] = defaultdict(list)
+    for trial in found:
+        groups[trial["failure"], trial["threshold"]].append(trial)
+    for trial in lonely:
+        groups[f"{trial['failure']} (alone)", trial["threshold"]].append(trial)
+    shown = table(
+        f"seconds; interval {INTERVAL} s; {beside} laboratories side by side",
+        "failure", "threshold", "what", "p50", "p95", "p99", "max", "n",
+    )  # fmt: skip
+    result: dict[str, Any] = {
+        "interval": INTERVAL,
+        "sideBySide": beside,
+        "trials": list(found) + list(lonely),
+    }
+    for (failure, threshold), trials in sorted(groups.items()):
+        for what in ("gap", "allowed", "excess", "ready", "late"):
+            samples = [trial[what] for trial in trials if trial[what] is not None]
+            if not samples:
+                continue
+            spread = distribution(samples)
+            result.setdefault("distributions", {})[f"{failure} T={threshold} {what}"] = spread
+            figures = [f"{spread[key]:.3f}" for key in ("p50", "p95", "p99", "max")]
+            shown.add_row(failure, str(threshold), what, *figures, str(spread["n"]))
+        failed = sum(trial["failed"] for trial in trials)
+        sent = sum(trial["requests"] for trial in trials)
+        shown.add_row(failure, str(threshold), f"{failed} of {sent} requests failed", "", "", "", "", "")
+    publish("failover", result, shown)

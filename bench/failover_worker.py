@@ -1,0 +1,171 @@
+"""One laboratory of `bench.failover`: fails the active unit again and again, and prints a JSON line a trial.
+
+No Preferred Host, so that each trial ends where the next begins: with the other unit active.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import itertools
+import json
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, Final
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "hack"))
+
+from lab.nodes import Lab, open_lab
+from lab.traffic import Log
+
+PERIOD: Final = 0.01
+"""Seconds between two connections of the client."""
+PLANNED_PERIOD: Final = 0.005
+"""The same in a planned switch-over, where nobody may notice anything: 200 requests a second."""
+KEPT_ALIVE: Final = 5
+"""Clients that send a request every 20 ms on a connection that they keep, in a planned switch-over."""
+DOWNLOAD: Final = "/slow/150"
+"""15 seconds long; one begins every half second, in a planned switch-over."""
+BEFORE_SECONDS: Final = 0.5
+AFTER_SECONDS: Final = 1.0
+READY_POLL_SECONDS: Final = 0.005
+
+Recover = Callable[[], Awaitable[None]]
+
+
+def main() -> int:
+    """Run the trials that the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("failures", nargs="+")
+    parser.add_argument("--threshold", type=int, required=True)
+    parser.add_argument("--interval", type=int, required=True)
+    parser.add_argument("--trials", type=int, required=True)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="loadmaster-bench-") as folder:
+        asyncio.run(_laboratory(Path(folder), options))
+    return 0
+
+
+async def _laboratory(folder: Path, options: argparse.Namespace) -> None:
+    async with open_lab(
+        folder,
+        namespaces=True,
+        interval=options.interval,
+        threshold=options.threshold,
+        preferred_host="None",
+        configuration={"failover": {"finishSeconds": 5}},
+    ) as lab:
+        await lab.start()
+        await lab.publish()
+        active = 0
+        for failure in options.failures:
+            for _ in range(options.trials):
+                # At a random phase of the probes, or the figures would be those of one phase.
+                await asyncio.sleep(random.uniform(0, options.interval))  # noqa: S311 - not for secrets
+                trial = await _trial(lab, active, failure)
+                active = 1 - active
+                print(json.dumps(trial | {"threshold": options.threshold}), flush=True)
+
+
+async def _trial(lab: Lab, active: int, failure: str) -> dict[str, Any]:
+    other = 1 - active
+    async with contextlib.AsyncExitStack() as clients:
+        log, others = await _clients(lab, clients, failure)
+        await asyncio.sleep(BEFORE_SECONDS)
+        ready = asyncio.create_task(_first_ready(lab, other))
+        struck = time.monotonic()
+        recover = await _strike(lab, active, failure)
+        await lab.until_serving(other)
+        await asyncio.sleep(AFTER_SECONDS)
+    ready_at = await ready
+    allowed = await _allowed(lab, struck)
+    await recover()
+    await lab.until_settled(other)
+    failures = [request for request in log.failures() if request.began >= struck - PERIOD]
+    gap = max((request.began for request in failures), default=struck) - struck
+    return {
+        "failure": failure,
+        "gap": max(0.0, gap),
+        "allowed": allowed - struck,
+        "excess": gap - (allowed - struck) if failures else 0.0,
+        "ready": ready_at - struck,
+        "late": _lateness(log),
+        "failed": sum(len(each.failures()) for each in (log, *others)),
+        "requests": sum(len(each.requests) for each in (log, *others)),
+    }
+
+
+async def _clients(lab: Lab, clients: contextlib.AsyncExitStack, failure: str) -> tuple[Log, list[Log]]:
+    """Begin: new connections, and where nobody may notice also kept ones and long downloads."""
+    if failure != "planned":
+        return await clients.enter_async_context(lab.client.steady(PERIOD)), []
+    others = [await clients.enter_async_context(lab.client.kept_alive(0.02)) for _ in range(KEPT_ALIVE)]
+    others.append(await clients.enter_async_context(lab.client.steady(0.5, DOWNLOAD)))
+    return await clients.enter_async_context(lab.client.steady(PLANNED_PERIOD)), others
+
+
+async def _strike(lab: Lab, active: int, failure: str) -> Recover:
+    """Break it; the result mends it again."""
+    unit = lab.units[active]
+
+    async def nothing() -> None:
+        pass
+
+    async def thaw() -> None:
+        unit.thaw()
+
+    match failure:
+        case "processes-killed":
+            unit.kill()
+            return unit.start
+        case "haproxy-killed":
+            unit.kill("haproxy")
+            return nothing
+        case "haproxy-stuck":
+            unit.freeze("haproxy")
+            return thaw
+        case "node-frozen":
+            unit.freeze()
+            return thaw
+        case "link-dead":
+            heal = lab.isolate(active)
+
+            async def mend() -> None:
+                heal()
+
+            return mend
+        case "planned":
+            await unit.call("agentswitchover")
+            return nothing
+    raise ValueError(f"no such failure: {failure}")
+
+
+async def _first_ready(lab: Lab, number: int) -> float:
+    """The instant at which the unit's health port first says that it is active."""
+    while (await lab.units[number].page(0.5))[0] != 200:
+        await asyncio.sleep(READY_POLL_SECONDS)
+    return time.monotonic()
+
+
+async def _allowed(lab: Lab, struck: float) -> float:
+    """The instant from which the balancer's prober held the right unit up and the other one down."""
+    changes = [
+        entry["monotonic"]
+        for member in await lab.balancer.probes()
+        for entry in member["log"]
+        if entry["changed"] and entry["monotonic"] >= struck
+    ]
+    return max(changes, default=struck)
+
+
+def _lateness(log: Log) -> float:
+    """By how much the client was late with a connection at worst: the machine's share, not the pair's."""
+    began = sorted(request.began for request in log.requests)
+    return max(later - earlier for earlier, later in itertools.pairwise(began)) - PERIOD
+
+
+if __name__ == "__main__":
+    sys.exit(main())
