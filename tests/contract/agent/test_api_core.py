@@ -1,13 +1,16 @@
 """The management API over real HTTPS: asked and answered as Kemp's documents say."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from tests.support.management import served
 
 from loadmaster_ha.agent.api import dispatch
+from loadmaster_ha.agent.api.unit import PartnerLinkStatus
+from loadmaster_ha.agent.ha.model import Notice, Report
 from loadmaster_ha.agent.settings.model import Kind
-from loadmaster_ha.domain.ha import Mode, UnitState
+from loadmaster_ha.domain.ha import Mode, PreferredHost, UnitState
 
 XML_HEAD = '<?xml version="1.0" encoding="ISO-8859-1"?>\n'
 
@@ -414,3 +417,78 @@ async def test_text_beyond_latin_1_comes_back_whole(api):
     reply = await api.ask("GET", "/access/get?param=version", None, api.basic("ann", "пароль-日本"))
 
     assert reply.status == 200
+
+
+# Two units
+
+
+def partner(mode, state):
+    return Report("boot", mode, state, PreferredHost.MASTER, 8444, healthy=True, active_for=0, healthy_for=9)
+
+
+async def test_the_role_of_the_partner_is_not_taken_too(api):
+    api.unit.current = replace(api.unit.current, partner=partner(Mode.MASTER, UnitState.ACTIVE))
+
+    refused = await api.v1("azurehamode", hamode="first")
+    taken = await api.v1("azurehamode", hamode="second")
+
+    assert refused.status == 422
+    assert "the partner is master already" in refused.text
+    assert taken.status == 200
+
+
+async def test_the_status_tells_the_partner_the_link_and_the_findings(api):
+    api.unit.current = replace(
+        api.unit.current,
+        mode=Mode.SLAVE,
+        state=UnitState.STANDBY,
+        active_since=None,
+        partner=partner(Mode.MASTER, UnitState.ACTIVE),
+        notices=(Notice("CheckPortDiffers", "The partner answers on 8445."),),
+    )
+    api.unit.link = PartnerLinkStatus(
+        connected=True,
+        peer="10.0.2.5",
+        refused={"Unauthorised": 3, "Timeout": 0},
+        bytes_in=10,
+        bytes_out=20,
+        lag=2,
+    )
+
+    reply = (await api.v2("agentstatus")).json
+
+    assert (reply["mode"], reply["state"], reply["activeseconds"]) == ("Slave", "Standby", 0)
+    assert (reply["partner"], reply["partnermode"], reply["partnerstate"]) == ("10.0.2.5", "Master", "Active")
+    assert reply["partnerconnected"] is True
+    assert reply["linkrefusals"] == ["Unauthorised 3"]
+    assert reply["synclag"] == 2
+    assert reply["notices"] == ["CheckPortDiffers: The partner answers on 8445."]
+    assert (
+        "<linkrefusals>\n<refusal>Unauthorised 3</refusal>\n</linkrefusals>"
+        in (await api.v1("agentstatus")).text
+    )
+
+
+async def test_what_is_already_so_is_not_written_again(api):
+    wishes = [
+        ("azurehamode", {"hamode": "first"}),
+        ("azurehaparam", {"partner": "10.0.2.5", "hcp": "8444", "haprefered": "1", "hcai": "0"}),
+        ("setlmcommsecret", {"secret": "0123456789"}),
+        ("set", {"param": "geopartners", "value": "10.1.0.4 10.1.0.5"}),
+        ("set", {"param": "hostname", "value": "lm-0"}),
+        ("agentsetparams", {"frontend": "10.0.2.100", "probeinterval": "5"}),
+    ]
+    for command, parameters in wishes:
+        assert (await api.v1(command, **parameters)).status == 200
+    written = []
+    api.unit.settings.subscribe(written.append)
+
+    for command, parameters in wishes:
+        assert (await api.v1(command, **parameters)).status == 200
+
+    assert written == []
+
+
+async def test_the_family_of_another_cloud_is_not_pretended(api):
+    assert (await api.v1("awshamode", hamode="first")).status == 405
+    assert "awshamode" not in (await api.v1("listapi")).text

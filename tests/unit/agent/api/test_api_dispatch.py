@@ -17,8 +17,8 @@ def unit(tmp_path):
     made.close()
 
 
-def test_every_handler_is_for_a_command_of_the_catalogue():
-    assert set(dispatch.registry()) <= set(COMMANDS)
+def test_every_command_of_the_catalogue_has_a_handler_and_none_else():
+    assert set(dispatch.registry()) == set(COMMANDS)
 
 
 def test_no_command_has_two_handlers():
@@ -36,9 +36,6 @@ def test_a_handler_for_no_command_is_a_mistake():
 )
 async def test_a_standby_refuses_every_command_that_changes_what_the_partner_gets(unit, name):
     unit.is_in(UnitState.STANDBY)
-    if name not in dispatch.registry():
-        pytest.skip(f"{name} has no handler yet")
-
     with pytest.raises(Refused, match="unit is standby") as refused:
         await dispatch.dispatch(Call(COMMANDS[name], {}, BAL), unit)
     assert refused.value.status == 422
