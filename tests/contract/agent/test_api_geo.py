@@ -309,12 +309,14 @@ async def test_nothing_claims_that_dns_is_answered(api):
     off = (await done(api, "isgeoenabled"))["Data"]
     said = (await done(api, "enablegeo"))["message"]
     on = (await done(api, "isgeoenabled"))["Data"]
+    v1 = (await api.v1("isgeoenabled")).text
     await done(api, "disablegeo")
 
     assert off == "GEO is not enabled"
     assert "nothing on this unit answers DNS" in said
     assert "nothing on this unit answers DNS" in on
     assert "GEO is enabled" not in on
+    assert "<Success><Data>GEO is set to be enabled, but" in v1
     assert (await done(api, "isgeoenabled"))["Data"] == off
 
 

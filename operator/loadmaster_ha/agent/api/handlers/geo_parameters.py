@@ -65,7 +65,7 @@ async def enablegeo(call: Call, unit: Unit) -> Reply:
 async def isgeoenabled(_call: Call, unit: Unit) -> Reply:
     """Never "GEO is enabled": a client would send its users here."""
     wanted = _value(_ENABLED, None, unit.settings.snapshot)
-    return Data({"Data": f"GEO is set to be enabled, but {_SILENT}" if wanted else "GEO is not enabled"})
+    return Done(f"GEO is set to be enabled, but {_SILENT}" if wanted else "GEO is not enabled")
 
 
 @handles("getgeopartnerstatus")
