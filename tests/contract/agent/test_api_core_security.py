@@ -549,6 +549,23 @@ async def test_what_takes_too_long_is_given_up_with_503(api, monkeypatch):
 # Logs
 
 
+async def test_who_changed_what_is_told_and_reads_are_not(api, caplog):
+    caplog.set_level(logging.INFO)
+    await api.v1("azurehaparam", partner="10.0.2.5", hcp="8444")
+    await api.v1("getazurehaparams")
+
+    assert "azurehaparam by bal at 127.0.0.1 (partner='10.0.2.5', hcp=8444) done in" in caplog.text
+    assert "getazurehaparams" not in caplog.text
+
+
+async def test_what_was_refused_is_not_repeated(api, caplog):
+    caplog.set_level(logging.DEBUG)
+    await api.v1("set", param="backuppassword", value="hunter2-hunter2")
+
+    assert "refused (422)" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
 async def test_a_line_of_the_log_stays_one_line(api, caplog):
     caplog.set_level(logging.INFO)
     await api.v1("get", param="a\nFORGED by bal")
@@ -567,7 +584,7 @@ async def test_no_secret_gets_into_the_log(api, caplog):
 
     for secret in (key, PASSWORD, "between-the-units", "password of ann", "a wrong guess", "12345678"):
         assert secret not in caplog.text
-    assert "setlmcommsecret by bal at 127.0.0.1 done" in caplog.text
+    assert "setlmcommsecret by bal at 127.0.0.1 (secret='********') done" in caplog.text
     assert "Login from 127.0.0.1 refused" in caplog.text
 
 

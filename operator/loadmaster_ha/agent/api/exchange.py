@@ -20,7 +20,7 @@ from loadmaster_ha.agent.api.dispatch import Binary, Call, Data, Refused, Reply,
 from loadmaster_ha.agent.api.handlers.parameters import api_is_enabled
 from loadmaster_ha.agent.api.unit import Unit
 from loadmaster_ha.agent.settings.errors import SettingRefused, StoreError
-from loadmaster_ha.loadmaster import commands, requests, v1, v2
+from loadmaster_ha.loadmaster import commands, redaction, requests, v1, v2
 from loadmaster_ha.loadmaster.answers import Answer, Body, WireError
 from loadmaster_ha.loadmaster.requests import Credentials, ParameterError
 from loadmaster_ha.loadmaster.shapes import TEXT, Access, Command
@@ -36,6 +36,7 @@ _LONGEST_UNKNOWN: Final = 8 * 1024 * 1024
 LONGEST_UPLOAD: Final = 32 * 1024 * 1024
 """Bytes of a file; half as many again in v2, which carries it in base64."""
 _MANY_ROWS: Final = 50
+_LONGEST_IN_LOG: Final = 400
 _V1_PATH: Final = "/access/"
 _UNSAFE_SITES: Final = frozenset({"cross-site", "same-site"})
 
@@ -64,6 +65,7 @@ class Exchange:
         self._version = Version.V2 if path == v2.PATH or path.startswith(f"{v2.PATH}/") else Version.V1
         self._command: Command | None = None
         self._caller = self._client
+        self._told = ""
         self.authenticated = False
         """Whether the caller is known; strangers' connections are not kept."""
 
@@ -235,6 +237,8 @@ class Exchange:
         except ParameterError as error:
             missing_in_v1 = error.missing and self._version is Version.V1
             raise Refused(400 if missing_in_v1 else 422, str(error)) from None
+        shown = redaction.of_parameters(parameters, command)
+        self._told = ", ".join(f"{name}={value!r}" for name, value in shown.items())[:_LONGEST_IN_LOG]
         call = Call(command, parameters, user, data, self._client)
         try:
             async with asyncio.timeout(command.seconds):
@@ -246,11 +250,14 @@ class Exchange:
         return self._command.name if self._command else "a request"
 
     def _log(self, answer: Answer, seconds: float) -> None:
-        """Changes and refusals are told, without parameters and paths: those may hold secrets."""
+        """Changes are told with their parameters, secrets masked; refusals with the reason; reads to debug.
+
+        What was refused is not repeated: a secret may stand where none is expected.
+        """
         reads = self._command is not None and self._command.access is Access.READ
         level = logging.DEBUG if answer.ok and reads else logging.INFO
         why = " ".join((answer.text or "").split())
-        outcome = "done" if answer.ok else f"refused ({answer.code}): {why}"
+        outcome = f"({self._told}) done" if answer.ok else f"refused ({answer.code}): {why}"
         _LOG.log(level, "%s by %s %s in %.0f ms.", self._name(), self._caller, outcome, seconds * 1000)
 
 
