@@ -172,9 +172,15 @@ class History:
         known = {
             number for (where, _), numbers in knowledge.known.items() if where == place for number in numbers
         }
-        for operation in self.operations.values():
-            if operation.deletes and operation.place == place and operation.before & known:
-                knowledge.known.setdefault((place, LIFE), set()).update(operation.before, {operation.number})
+        candidates = [
+            operation
+            for operation in self.operations.values()
+            if operation.deletes and operation.place == place and operation.before & known
+        ]
+        # Which of several it was cannot be seen; then nobody is held to knowing it.
+        if len(candidates) == 1:
+            operation = candidates[0]
+            knowledge.known.setdefault((place, LIFE), set()).update(operation.before, {operation.number})
 
     @staticmethod
     def _has(knowledge: Knowledge, operation: Operation) -> bool:

@@ -117,7 +117,7 @@ class World:
         """How often a message is lost, doubled or overtaken."""
         self._values = 0
         self._queues: dict[str, list[dict[str, Any]]] = {"a": [], "b": []}
-        self._images: list[Disk] = []
+        self._images: dict[str, list[Disk]] = {"a": [], "b": []}
         self._attic: list[Disk] = []
         self.units = {name: self._unit(name) for name in ("a", "b")}
         for unit in self.units.values():
@@ -362,14 +362,16 @@ class World:
             self._swap(unit, disk)
 
     def _image(self, unit: Unit) -> None:
-        self.trace.append(f"an image of {unit.name} is taken (number {len(self._images)})")
-        self._images.append(unit.disk.image())
+        images = self._images[unit.name]
+        self.trace.append(f"an image of {unit.name} is taken (number {len(images)})")
+        images.append(unit.disk.image())
 
     def _restore(self, unit: Unit) -> None:
-        if self._images:
-            number = self.random.randrange(len(self._images))
+        images = self._images[unit.name]
+        if images:
+            number = self.random.randrange(len(images))
             self.trace.append(f"{unit.name} is put back to image {number}")
-            self._swap(unit, self._images[number].image())
+            self._swap(unit, images[number].image())
 
     def _copy(self, unit: Unit) -> None:
         other = self.units["b" if unit.name == "a" else "a"]

@@ -53,8 +53,9 @@ class Version(NamedTuple):
             ValueError: it is none.
         """
         match value:
-            case [int(counter), str(node)] if 0 <= counter < COUNTER_LIMIT and len(node) in _NODE_LENGTHS:
-                return cls(counter, intern(node))
+            case [int(counter), str(node)] if type(counter) is int and len(node) in _NODE_LENGTHS:
+                if 0 <= counter < COUNTER_LIMIT:
+                    return cls(counter, intern(node))
         raise ValueError("a version has a counter below 2**53 and a node")
 
 
