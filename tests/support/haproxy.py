@@ -136,7 +136,9 @@ def short_folder() -> Iterator[Path]:
 async def running_rig(**more) -> AsyncIterator[Rig]:
     address = own_address()
     with short_folder() as folder:
-        node = Node(Paths(folder / "haproxy"), {"eth0": address}, threads=1, **more)
+        folder.chmod(0o711)  # workers may be told to become somebody else
+        paths = Paths(folder / "haproxy", sockets=folder / "run")
+        node = Node(paths, {"eth0": address}, threads=1, **more)
         healths: list = []
         plane = DataPlane(node, health_changed=healths.append)
         rig = Rig(address, node, HAProxy(node.paths), plane, healths)

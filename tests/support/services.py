@@ -115,7 +115,7 @@ def virtual_services(draw, *, port=None):
 
 
 @st.composite
-def unit_services(draw, most=6):
+def unit_services(draw, most=3):
     """All services of a unit, on ports of their own."""
     ports = draw(st.lists(st.integers(10_000, 60_000), unique=True, max_size=most))
     return tuple(draw(virtual_services(port=port)) for port in ports)

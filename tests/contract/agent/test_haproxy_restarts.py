@@ -1,9 +1,11 @@
 """What survives a reload, and an agent that is started anew beside a HAProxy that goes on."""
 
 import asyncio
+import os
 import re
 
-from tests.support.haproxy import backend, eventually, rig, server_of
+import pytest
+from tests.support.haproxy import backend, eventually, rig, running_rig, server_of
 from tests.support.pem import self_signed
 
 from loadmaster_ha.agent.dataplane.applier import Done
@@ -77,8 +79,11 @@ async def test_a_setting_is_not_undone_by_the_state_that_a_reload_hands_over(rig
         assert {await server_of(rig.address, 8000) for _ in range(4)} == {"one"}
 
 
-async def test_persistence_by_source_survives_reloads(rig):
-    async with backend("one") as one, backend("two") as two:
+@pytest.mark.parametrize("account", ["", "nobody"])
+async def test_persistence_by_source_survives_reloads(account):
+    if account and os.getuid() != 0:
+        pytest.skip("only root may have workers become somebody else")
+    async with running_rig(account=account) as rig, backend("one") as one, backend("two") as two:
         service = rig.service(
             8000, one.real_server(1), two.real_server(2), persistence="src", persistence_timeout=600
         )

@@ -25,7 +25,9 @@ from loadmaster_ha.agent.dataplane.watch import request
 log = logging.getLogger(__name__)
 
 RELOAD_PAUSE: Final = 1.0
-"""Seconds from one reload to the next at least: each leaves a worker behind that finishes its connections."""
+"""Seconds from one reload to the next at least: each leaves a worker that finishes its connections."""
+_FREE_OLD_WORKERS: Final = 8
+_LONGEST_RELOAD_PAUSE: Final = 30.0
 
 _LOOK_AGAIN: Final = 0.05
 _PATIENCE: Final = 60
@@ -47,6 +49,15 @@ class Done(StrEnum):
     RELOAD = "Reload"
     FILES = "Files"
     """HAProxy does not run; it will find the configuration when it starts."""
+
+
+def reload_pause(old_workers: int) -> float:
+    """Seconds from one reload to the next, when so many workers still finish their connections.
+
+    Each keeps its memory, and HAProxy ends one that has outlived 50 reloads (`mworker-max-reloads`): so a
+    unit whose clients stay long and whose settings change often reloads less often, instead of losing them.
+    """
+    return min(_LONGEST_RELOAD_PAUSE, RELOAD_PAUSE * max(1, old_workers - _FREE_OLD_WORKERS + 1))
 
 
 @dataclass(slots=True)

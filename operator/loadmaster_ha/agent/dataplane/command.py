@@ -10,6 +10,8 @@ agent speaks with both.
 """
 
 import os
+import pwd
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -67,11 +69,15 @@ class Paths:
     def _socket(self, name: str) -> Path:
         return (self.sockets or self.directory) / name
 
-    def prepare(self) -> None:
+    def prepare(self, account: str = "") -> None:
         """Make the folders, for this user alone.
 
+        Args:
+            account: whom HAProxy's workers become (`Node.account`). They connect to sockets of their own, so
+                the folder of the sockets is made theirs, and nothing else is.
+
         Raises:
-            ValueError: a path is relative, or too long for a socket.
+            ValueError: a path is relative, too long for a socket, or out of the account's reach.
             OSError: they cannot be made.
         """
         for path in (self.master, self.worker, self.health, self.answer, self.peers):
@@ -84,6 +90,25 @@ class Paths:
                 )
         for folder in {self.directory, self.sockets or self.directory, self.master.parent}:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if account:
+            self._hand_over_sockets(account)
+
+    def _hand_over_sockets(self, account: str) -> None:
+        if self.sockets is None or self.sockets == self.directory:
+            raise ValueError(
+                f"HAProxy's sockets need a folder of their own when its workers become {account}"
+            )
+        try:
+            user = pwd.getpwnam(account).pw_uid
+        except KeyError:
+            raise ValueError(f"there is no account {account} for HAProxy's workers on this machine") from None
+        os.chown(self.sockets, user, -1)
+        for folder in self.sockets.parents:
+            status = folder.stat()
+            if not status.st_mode & stat.S_IXOTH and status.st_uid != user:
+                raise ValueError(
+                    f"account {account} cannot enter {folder}: choose another folder for HAProxy's sockets"
+                )
 
 
 def command_line(paths: Paths, *, binary: str = "haproxy") -> list[str]:

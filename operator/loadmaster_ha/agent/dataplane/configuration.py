@@ -134,6 +134,6 @@ def _common(node: Node) -> str:
         health_socket=str(paths.health),
         answer_socket=str(paths.answer),
         server_state=str(paths.server_state),
-        answer_owner=Word(f" user {node.account}" if node.account else ""),
+        owner=Word(f" user {node.account}" if node.account else ""),
         hard_stop_after=node.hard_stop_after,
     )

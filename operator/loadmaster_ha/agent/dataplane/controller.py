@@ -17,7 +17,7 @@ from typing import Final
 
 from loadmaster_ha.agent.api.unit import ServiceStatistics
 from loadmaster_ha.agent.dataplane import statistics
-from loadmaster_ha.agent.dataplane.applier import RELOAD_PAUSE, Applier, Done
+from loadmaster_ha.agent.dataplane.applier import Applier, Done, reload_pause
 from loadmaster_ha.agent.dataplane.candidates import Candidates, Wish
 from loadmaster_ha.agent.dataplane.checker import Checker, plain_version
 from loadmaster_ha.agent.dataplane.configuration import render
@@ -122,7 +122,7 @@ class DataPlane:
             ConfigurationRefused: the binary is missing, or too old.
             ValueError, OSError: the folders cannot be made.
         """
-        self._node.paths.prepare()
+        self._node.paths.prepare(self._node.account)
         self._version = await self._checker.version()
         self._tasks = [asyncio.create_task(self._work()), asyncio.create_task(self._watch.run())]
 
@@ -242,7 +242,7 @@ class DataPlane:
             or self._applier.running.fingerprint != candidate.configuration.fingerprint
         ):
             if processes is not None and self._applier.needs_reload(candidate.configuration):
-                await self._pause()
+                await self._pause(processes)
                 if wish is not self._wish:
                     self._wake.set()
                     return None
@@ -277,9 +277,10 @@ class DataPlane:
             self._reloads["ok"] += 1
         return done
 
-    async def _pause(self) -> None:
+    async def _pause(self, processes: Processes) -> None:
         """Wait until the next reload may be."""
-        await asyncio.sleep(max(0.0, self._applier.reloaded_at + RELOAD_PAUSE - self._now()))
+        pause = reload_pause(len(processes.old_workers))
+        await asyncio.sleep(max(0.0, self._applier.reloaded_at + pause - self._now()))
 
     def _occupied(self, wish: Wish, processes: Processes | None) -> Mapping[ServiceKey, str]:
         """Services on ports that another program has.

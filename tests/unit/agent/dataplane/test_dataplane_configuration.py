@@ -6,6 +6,7 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck as Health
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.services import ADDRESS, CERTIFICATES, NASTY, unit_services, virtual_services
@@ -100,6 +101,10 @@ backend vs_eth0_443_tcp_standby
 """
 
 
+SLOW = settings(max_examples=40, suppress_health_check=[Health.too_slow])
+"""Whole units take their time to make up."""
+
+
 def shape(text):
     """The first word of each line and how many there are: what a text says, without the values."""
     lines = [shlex.split(line) for line in text.split("\n") if not line.lstrip().startswith("#")]
@@ -144,7 +149,7 @@ def test_the_account_stands_there_only_when_there_is_one():
     assert "answer.sock' mode 600 user haproxy\n" in text
 
 
-@settings(max_examples=25)
+@SLOW
 @given(unit_services(), unit_services())
 def test_a_renderer_that_remembers_makes_what_a_new_one_makes(first, second):
     renderer = Renderer()
@@ -152,6 +157,7 @@ def test_a_renderer_that_remembers_makes_what_a_new_one_makes(first, second):
         assert renderer.render(services, NODE, PEMS) == render(services, NODE, PEMS)
 
 
+@SLOW
 @given(unit_services())
 def test_the_fingerprint_is_in_the_text_and_tells_texts_apart(services):
     made = render(services, NODE, PEMS)
@@ -164,6 +170,7 @@ def test_the_fingerprint_tells_certificates_apart():
     assert render([SHOP], NODE, PEMS).fingerprint != render([SHOP], NODE, {**PEMS, "web": "new"}).fingerprint
 
 
+@SLOW
 @given(unit_services())
 def test_every_line_belongs_to_its_service(services):
     made = render(services, NODE, PEMS)

@@ -5,10 +5,12 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck as Health
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.services import ADDRESS, CERTIFICATES, unit_services
 
+from loadmaster_ha.agent.dataplane.applier import reload_pause
 from loadmaster_ha.agent.dataplane.command import Paths
 from loadmaster_ha.agent.dataplane.configuration import render
 from loadmaster_ha.agent.dataplane.difference import Commands, Reload, Same, difference
@@ -135,6 +137,11 @@ def test_a_server_that_lingers_with_other_ways_is_a_reload():
     assert isinstance(made, Reload)
 
 
+@pytest.mark.parametrize(("old_workers", "seconds"), [(0, 1), (8, 1), (9, 2), (20, 13), (100, 30)])
+def test_reloads_are_fewer_while_many_workers_finish(old_workers, seconds):
+    assert reload_pause(old_workers) == seconds
+
+
 class Worker:
     """Does to servers what HAProxy's manual says that the commands do."""
 
@@ -186,7 +193,8 @@ class Worker:
 SERVER = next(iter(render([service(ONE)], NODE).sections[WHERE].servers))
 
 
-@given(unit_services(most=3), st.data())
+@settings(max_examples=60, suppress_health_check=[Health.too_slow])
+@given(unit_services(), st.data())
 def test_commands_make_the_worker_what_the_configuration_says(services, data):
     changed = [
         dataclasses.replace(

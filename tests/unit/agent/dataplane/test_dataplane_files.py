@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.haproxy import short_folder
 from tests.support.services import NASTY
 
 from loadmaster_ha.agent.dataplane.command import Paths, command_line
@@ -82,6 +83,27 @@ def test_paths_that_no_socket_can_have_are_refused(tmp_path):
     with pytest.raises(ValueError, match="no absolute path"):
         Paths(Path("relative")).prepare()
     Paths(tmp_path / ("x" * 100), sockets=Path("/tmp")).master.parent.exists()  # noqa: S108 - nothing is made there
+
+
+@pytest.mark.parametrize(
+    ("sockets", "account", "words"),
+    [
+        (None, "nobody", "need a folder of their own when its workers become nobody"),
+        ("run", "nobody-there", "there is no account nobody-there"),
+        pytest.param(
+            "run",
+            "nobody",
+            "account nobody cannot enter .*closed",
+            marks=pytest.mark.skipif(os.getuid() != 0, reason="only root can hand a folder over"),
+        ),
+    ],
+)
+def test_sockets_that_workers_could_not_reach_are_refused(sockets, account, words):
+    with short_folder() as folder:
+        closed = folder / "closed"
+        closed.mkdir(mode=0o700)
+        with pytest.raises(ValueError, match=words):
+            Paths(folder / "haproxy", sockets=sockets and closed / sockets).prepare(account)
 
 
 def test_the_command_line():
