@@ -10,10 +10,12 @@ know. What it cannot read counts as not set; a service that makes no sense witho
 interface here, another protocol) is left out and named in `unreadable`.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final, TypeVar
 from typing import Protocol as TypingProtocol
-from typing import TypeVar
 
 from loadmaster_ha.agent.service_settings import (
     REAL_SERVER_DEFAULTS,
@@ -42,8 +44,13 @@ _FORWARDED_FOR = frozenset({0, 5})
 """`AddVia`: legacy operation, and X-Forwarded-For without Via (interface description, 3.6.1.5)."""
 _METHODS = tuple(CheckMethod)
 _TLS_PORT = 443
+_MOST_BUILT = 4096
 
 _Word = TypeVar("_Word", bound=StrEnum)
+_TYPES: Final = {word.value: word for word in ServiceType}
+_SCHEDULES: Final = {word.value: word for word in Schedule}
+_CHECKS: Final = {word.value: word for word in CheckType}
+_PROTOCOLS: Final = {word.value: word for word in Protocol}
 
 
 class Snapshot(TypingProtocol):
@@ -77,6 +84,28 @@ def unreadable(snapshot: Snapshot, own_addresses: Mapping[str, str]) -> tuple[st
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """A service and what it was built of. Settings never change in place: the same objects mean the same."""
+
+    fields: Fields
+    servers: Mapping[str, Fields]
+    own_addresses: Mapping[str, str]
+    service: VirtualService | None
+
+    def is_of(self, fields: Fields, servers: Mapping[str, Fields], own_addresses: Mapping[str, str]) -> bool:
+        return (
+            self.fields is fields
+            and self.servers.keys() == servers.keys()
+            and all(self.servers[key] is each for key, each in servers.items())
+            and self.own_addresses == own_addresses
+        )
+
+
+_built: OrderedDict[str, _Built] = OrderedDict()
+"""The latest builds by key: a change of one service among a thousand builds one."""
+
+
 def service(
     stored_key: str, fields: Fields, servers: Mapping[str, Fields], own_addresses: Mapping[str, str]
 ) -> VirtualService | None:
@@ -88,13 +117,25 @@ def service(
         servers: its real servers' fields by `address:port`.
         own_addresses: interface name -> address.
     """
+    known = _built.get(stored_key)
+    if known is None or not known.is_of(fields, servers, own_addresses):
+        made = _build(stored_key, fields, servers, own_addresses)
+        known = _built[stored_key] = _Built(fields, dict(servers), dict(own_addresses), made)
+        if len(_built) > _MOST_BUILT:
+            _built.popitem(last=False)
+    return known.service
+
+
+def _build(
+    stored_key: str, fields: Fields, servers: Mapping[str, Fields], own_addresses: Mapping[str, str]
+) -> VirtualService | None:
     key = _own_key(stored_key, own_addresses)
     read = _Reader(fields, SERVICE_DEFAULTS)
     index = read.number("Index")
     if key is None or index <= 0:
         return None
     tls = _tls(read)
-    kind = read.word("VStype", ServiceType)
+    kind = read.word("VStype", _TYPES)
     if key.port == _TLS_PORT and tls is None and kind in _HTTP:
         # "HTTP/HTTPS" is what the API calls either. Without termination here the clients speak TLS with the
         # real servers, and nobody in between can read HTTP.
@@ -105,7 +146,7 @@ def service(
         nickname=read.text("NickName"),
         enabled=read.flag("Enable"),
         type=kind,
-        schedule=read.word("Schedule", Schedule),
+        schedule=read.word("Schedule", _SCHEDULES),
         persistence=read.text("Persist") or "none",
         persistence_timeout=read.number("PersistTimeout"),
         persistence_cookie=read.text("Cookie"),
@@ -125,44 +166,49 @@ def service(
 
 
 class _Reader:
-    """Fields with their defaults; what has the wrong type counts as not set."""
+    """Fields with their defaults; what has the wrong type counts as not set.
+
+    Types are compared exactly, as a boolean is an `int` too. There are dozens of reads for each service, and
+    thousands of services: plain code.
+    """
+
+    __slots__ = ("_defaults", "_fields")
 
     def __init__(self, fields: Fields, defaults: Mapping[str, Json]) -> None:
         self._fields = fields
         self._defaults = defaults
 
     def number(self, name: str) -> int:
-        for value in self._candidates(name):
-            if isinstance(value, int) and not isinstance(value, bool):
-                return value
-        return 0
+        value = self._fields.get(name)
+        if type(value) is int:
+            return value
+        default = self._defaults[name]
+        return default if isinstance(default, int) else 0
 
     def flag(self, name: str) -> bool:
-        return next((value for value in self._candidates(name) if isinstance(value, bool)), False)
+        value = self._fields.get(name)
+        return value if type(value) is bool else bool(self._defaults[name])
 
     def text(self, name: str) -> str:
-        return next((value for value in self._candidates(name) if isinstance(value, str)), "")
+        value = self._fields.get(name)
+        return value if type(value) is str else str(self._defaults[name])
 
     def texts(self, name: str) -> tuple[str, ...]:
-        for value in self._candidates(name):
-            if isinstance(value, list):
-                return tuple(each for each in value if isinstance(each, str))
-        return ()
+        value = self._fields.get(name)
+        return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list) else ()
 
-    def word(self, name: str, words: type[_Word]) -> _Word:
-        known = {word.value for word in words}
-        return words(next(value for value in self._candidates(name) if value in known))
-
-    def _candidates(self, name: str) -> tuple[Json, Json]:
-        return self._fields.get(name), self._defaults[name]
+    def word(self, name: str, words: Mapping[str, _Word]) -> _Word:
+        value = self._fields.get(name)
+        known = words.get(value) if type(value) is str else None
+        return known or words[str(self._defaults[name])]
 
 
 def _own_key(stored_key: str, own_addresses: Mapping[str, str]) -> ServiceKey | None:
     parsed = StoredKey.parse(stored_key)
-    if parsed is None or parsed.protocol not in {each.value for each in Protocol}:
+    if parsed is None:
         return None
-    address = own_addresses.get(parsed.interface)
-    return None if address is None else ServiceKey(address, parsed.port, Protocol(parsed.protocol))
+    address, protocol = own_addresses.get(parsed.interface), _PROTOCOLS.get(parsed.protocol)
+    return None if address is None or protocol is None else ServiceKey(address, parsed.port, protocol)
 
 
 def _servers_by_service(entities: Mapping[str, Fields]) -> Mapping[str, Mapping[str, Fields]]:
@@ -199,7 +245,7 @@ def _readable(servers: Iterable[tuple[str, Fields]]) -> Iterable[RealServer]:
 def _health_check(read: _Reader) -> HealthCheck:
     method = read.number("CheckUseGet")
     return HealthCheck(
-        type=read.word("CheckType", CheckType),
+        type=read.word("CheckType", _CHECKS),
         port=read.number("CheckPort"),
         path=read.text("CheckUrl") or "/",
         host=read.text("CheckHost"),

@@ -19,6 +19,8 @@ from loadmaster_ha.agent.settings.model import Json
 from loadmaster_ha.domain.virtual_services import RealServer, VirtualService
 
 _ONLY_WITH_TLS: Final = frozenset({"CipherSet"})
+_FIXED_WITH_TLS: Final = {name: fixed.value for name, fixed in FIXED.items() if fixed.value is not None}
+_FIXED: Final = {name: value for name, value in _FIXED_WITH_TLS.items() if name not in _ONLY_WITH_TLS}
 _NEVER_READ: Final = frozenset({"Drain"})
 
 
@@ -31,11 +33,11 @@ def service_record(found: Found, statistics: ServiceStatistics | None) -> dict[s
     """
     service = found.service
     tls = service.tls is not None
-    record: dict[str, Json] = {
-        name: fixed.value for name, fixed in FIXED.items() if tls or name not in _ONLY_WITH_TLS
+    fields = ((name, found.fields.get(name, default)) for name, default in SERVICE_DEFAULTS.items())
+    record = {
+        **(_FIXED_WITH_TLS if tls else _FIXED),
+        **{name: each for name, each in fields if _is_told(each)},
     }
-    record |= {name: found.fields.get(name, default) for name, default in SERVICE_DEFAULTS.items()}
-    record = {name: value for name, value in record.items() if value not in ("", None, [], "none")}
     if not tls:
         record.pop("SSLAcceleration", None)
     elif not record.get("TlsType"):
@@ -74,6 +76,10 @@ def server_record(found: FoundServer, statistics: ServiceStatistics | None) -> d
         "Follow": 0,
         "Nrules": 0,
     }
+
+
+def _is_told(value: Json) -> bool:
+    return not (value is None or value == "" or value == [] or value == "none")  # noqa: PLR1714 - lists are no keys
 
 
 def state_of_service(service: VirtualService, statistics: ServiceStatistics | None) -> str:
