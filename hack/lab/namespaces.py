@@ -33,15 +33,18 @@ GATEWAY: Final = "169.254.1.1"
 
 _SYSCTLS: Final = {"ipv4/ip_forward": "1", "ipv4/conf/all/rp_filter": "0", "ipv4/conf/default/rp_filter": "0"}
 
-_FABRIC_RULES: Final = """
-table ip fabric {
-    chain frontends {
+_FORWARDED: Final = 1
+"""The mark of packets that the emulator's sockets take: to a frontend, or back to a client."""
+
+_FABRIC_RULES: Final = f"""
+table ip fabric {{
+    chain frontends {{
         type filter hook prerouting priority mangle;
-        meta l4proto { tcp, udp } socket transparent 1 meta mark set 1
-    }
-    chain arriving { type filter hook prerouting priority raw; }
-    chain leaving { type filter hook postrouting priority raw; }
-}
+        meta l4proto {{ tcp, udp }} socket transparent 1 meta mark set {_FORWARDED}
+    }}
+    chain arriving {{ type filter hook prerouting priority dstnat; }}
+    chain leaving {{ type filter hook postrouting priority raw; }}
+}}
 """
 
 
@@ -152,10 +155,12 @@ class Cut:
     port: int | None = None
     dialling: bool = False
     """Only packets that open a TCP connection: a firewall that allows one direction."""
+    direct: bool = False
+    """Not those of connections that the balancer forwards, which bear the same addresses."""
 
     def rules(self) -> list[str]:
         """As nftables writes it."""
-        match = ""
+        match = f"meta mark != {_FORWARDED} " if self.direct else ""
         if self.source is not None:
             match += f"ip saddr {self.source} "
         if self.destination is not None:
@@ -182,7 +187,7 @@ class Fabric:
         _sysctl(self.namespace, _SYSCTLS)
         run = self.namespace.run
         run("nft", "-f", "-", text=_FABRIC_RULES)
-        run("ip", "rule", "add", "fwmark", "1", "lookup", "100")
+        run("ip", "rule", "add", "fwmark", str(_FORWARDED), "lookup", "100")
         run("ip", "route", "add", "local", "default", "dev", "lo", "table", "100")
         return self
 
@@ -229,11 +234,13 @@ class Fabric:
         return heal
 
     def _apply(self) -> None:
-        rules = [rule for cut in self._cuts for rule in cut.rules()]
         lines = []
         for chain in ("arriving", "leaving"):
             lines.append(f"flush chain ip fabric {chain}")
-            lines += [f"add rule ip fabric {chain} {rule}" for rule in rules]
+            for cut in self._cuts:
+                # What the balancer sends is made here and leaves only; what the hosts send arrives as well.
+                if chain == "arriving" or not cut.direct:
+                    lines += [f"add rule ip fabric {chain} {rule}" for rule in cut.rules()]
         self.namespace.run("nft", "-f", "-", text="\n".join(lines) + "\n")
 
 

@@ -150,7 +150,7 @@ class Lab:
         return self._between(LINK_PORT, one_way)
 
     def cut_units(self, *, one_way: int | None = None) -> Heal:
-        """Drop all packets between the units, from this one only or both ways; the balancer reaches both."""
+        """Drop what the units send each other directly, this one or both; the balancer reaches both."""
         return self._between(None, one_way)
 
     def cut_balancer(self, number: int) -> Heal:
@@ -165,7 +165,7 @@ class Lab:
 
     def _between(self, port: int | None, one_way: int | None) -> Heal:
         addresses = [unit.address for unit in self.units]
-        ways = [Cut(addresses[number], addresses[1 - number], port) for number in (0, 1)]
+        ways = [Cut(addresses[number], addresses[1 - number], port, direct=True) for number in (0, 1)]
         return self.places.cut(*(ways if one_way is None else [ways[one_way]]))
 
 

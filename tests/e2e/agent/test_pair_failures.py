@@ -6,6 +6,7 @@ import contextlib
 import pytest
 
 from lab.nodes import Refused
+from lab.traffic import Client
 
 SAFETY_SECONDS = 20.0
 """No client waits for so long, whatever happens; what it really takes is measured by bench/failover."""
@@ -32,12 +33,15 @@ async def test_a_killed_unit_is_replaced_at_once_and_takes_over_again_when_it_is
         await lab.until_settled(0)
 
 
-async def test_a_killed_node_process_leaves_haproxy_alone_and_comes_back(lab):
-    async with clients(lab):
-        before = lab.units[0].processes.pids("haproxy")
-        assert lab.units[0].kill("loadmaster_ha.agent.process.node")
+async def test_a_killed_node_process_leaves_haproxy_serving_and_comes_back(lab):
+    unit = lab.units[0]
+    past_the_balancer = Client(lab.places.client, unit.address, 8080, source=lab.places.client.addresses[1])
+    async with clients(lab), past_the_balancer.steady(0.02) as log:
+        master = unit.processes.pids("haproxy")[0]
+        assert unit.kill("loadmaster_ha.agent.process.node")
         await lab.until_settled(0)
-        assert set(before) <= set(lab.units[0].processes.pids("haproxy"))
+        assert unit.processes.pids("haproxy")[0] == master
+    assert log.failures() == []
 
 
 async def test_a_frozen_unit_is_replaced_and_does_not_serve_beside_the_other_when_it_thaws(lab):
@@ -75,11 +79,13 @@ async def test_an_isolated_unit_is_replaced_and_yields_when_the_cable_is_back(la
 
 
 @pytest.mark.parametrize("one_way", [None, 0, 1], ids=["both-ways", "from-the-active", "from-the-standby"])
-async def test_with_only_the_partner_link_cut_nobody_takes_over_and_the_finding_is_told(
-    lab, in_namespaces, one_way
+@pytest.mark.parametrize("what", ["link", "everything"])
+async def test_with_only_the_units_cut_from_each_other_nobody_takes_over_and_the_finding_is_told(
+    lab, in_namespaces, what, one_way
 ):
     async with lab.client.steady(0.02) as log:
-        heal = lab.cut_units(one_way=one_way)
+        cut = lab.cut_partner_link if what == "link" else lab.cut_units
+        heal = cut(one_way=one_way)
         status = await lab.until_status(1, lambda found: bool(found["notices"]), "telling a finding")
         await asyncio.sleep(5)
         assert await lab.balancer.up() == (True, False), status
@@ -96,10 +102,15 @@ async def test_with_the_balancer_cut_from_the_active_unit_the_other_one_serves(l
         await lab.until_settled(0)
 
 
-async def add_services(unit, count):
-    """Fill what room the store has left within its file."""
-    for number in range(count):
-        await unit.call("addvs", vs=unit.address, port=9000 + number, prot="tcp")
+async def add_a_service(unit):
+    """Needs room for HAProxy's trial of the new configuration."""
+    await unit.call("addvs", vs=unit.address, port=9000, prot="tcp")
+
+
+async def rename_often(unit):
+    """Needs room in the store alone, once what is left within its files is used up."""
+    for number in range(500):
+        await unit.call("set", param="hostname", value=f"lm-{number}")
 
 
 async def test_a_full_disk_refuses_changes_and_stops_nothing_else(open_laboratory, in_namespaces):
@@ -109,9 +120,10 @@ async def test_a_full_disk_refuses_changes_and_stops_nothing_else(open_laborator
         active = lab.units[0]
         async with lab.client.steady(0.02) as log:
             active.fill_disk()
-            with pytest.raises(Refused, match="nothing was changed") as refused:
-                await add_services(active, 200)
-            assert refused.value.status == 503
+            for change in (add_a_service, rename_often):
+                with pytest.raises(Refused, match="nothing was changed") as refused:
+                    await change(active)
+                assert refused.value.status == 503
             assert lab.units[0].running
             assert await active.state_now() == "Active"
             active.free_disk()
@@ -129,7 +141,7 @@ async def test_settings_changed_on_the_old_active_unit_during_the_failover_are_o
     heals = [lab.cut_units(), lab.cut_balancer(0)]
     await lab.until_serving(1)
     await lab.until_state(1, "Active")
-    changes = {"addvs": {"port": 8091}, "modvs": {"port": 8080, "NickName": "changed on the new one"}}
+    changes = {"addvs": {"port": 8091}, "modvs": {"port": 8080, "NickName": "changed-on-the-new-one"}}
     await new.call("addvs", vs=new.address, prot="tcp", **changes["addvs"])
     # Whether the old one still takes settings is its own business; what it acknowledged must not be lost.
     taken = []
@@ -146,4 +158,4 @@ async def test_settings_changed_on_the_old_active_unit_during_the_failover_are_o
             while {str(each["VSPort"]) for each in (await unit.call("listvs"))["VS"]} != wanted:  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
         service = await unit.call("showvs", vs=unit.address, port=8080, prot="tcp")
-        assert service["NickName"] == "changed on the new one"
+        assert service["NickName"] == "changed-on-the-new-one"

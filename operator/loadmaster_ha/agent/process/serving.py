@@ -148,12 +148,16 @@ class Serving:
         """Try what the services would be after a change.
 
         Raises:
-            Refused: HAProxy or Azure cannot do that.
+            Refused: HAProxy or Azure cannot do that, or there is no room to try it.
         """
         try:
             await self.plane.check_change(services)
         except ConfigurationRefused as refused:
             raise Refused(422, refused.text) from None
+        except OSError as error:
+            raise Refused(
+                503, f"The change cannot be tried, nothing was changed: {error.strerror or error}"
+            ) from error
 
     async def statistics(self) -> Mapping[ServiceKey, ServiceStatistics]:
         """What HAProxy counts now."""
