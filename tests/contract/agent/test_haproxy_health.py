@@ -77,6 +77,15 @@ async def test_old_workers_that_finish_do_not_count(rig):
         assert (await answer)[0] == 200
 
 
+async def test_an_agent_that_was_busy_itself_blames_nobody(rig):
+    await rig.serve()
+    told_before = len(rig.healths)
+    for _ in range(3):
+        time.sleep(2)  # noqa: ASYNC251 - the event loop is what shall be late
+        await asyncio.sleep(1)
+    assert rig.healths[told_before:] == []
+
+
 async def test_no_connection_left_for_clients_is_not_well(rig):
     await rig.serve()
     await rig.ask("set maxconn frontend lm_answer 1")

@@ -106,7 +106,10 @@ class MasterSocket:
         Raises:
             NotRunning, Silent: as `ask`.
         """
-        return Processes.parse(await self.ask("show proc\n", limit))
+        text = await self.ask("show proc\n", limit)
+        if not text:
+            raise NotRunning("HAProxy ended, or began anew, before it answered")
+        return Processes.parse(text)
 
     async def worker(self, commands: Sequence[str]) -> str:
         """Have the current worker execute commands, in their order; what it says to all of them.
@@ -167,7 +170,9 @@ class MasterSocket:
             writer.write(text.encode())
             writer.write_eof()
             return (await reader.read()).decode(errors="replace")
-        except OSError as error:
-            raise Silent(f"HAProxy's master broke off: {error.strerror}") from error
+        except ConnectionError as error:
+            raise NotRunning(
+                f"HAProxy ended, or began anew, while it was asked ({error.strerror})"
+            ) from error
         finally:
             writer.close()
