@@ -74,9 +74,11 @@ def take_in(store: Store, states: Mapping[Address, Entity], seen: Seen | None = 
         identity = replace(identity, seen=joined)
     if new or identity is not store.identity:
         store.clock = max(store.clock, latest)
-        store.write(new, identity, quiet=False)
+        store.write(new, identity)
     for address, entity in new.items():
         store.pending.overtaken(address, entity)
+    if new:
+        store.notify(new)
     outcome.applied = len(new)
     _tell(outcome.losses)
     return outcome

@@ -43,6 +43,7 @@ PATIENCE: Final = 10.0
 """Seconds without an answer after which something is said again."""
 
 _SOON: Final = 1.0
+_PROTOCOLS: Final = [wire.OLDEST_PROTOCOL, wire.PROTOCOL]
 
 
 _QUESTIONS: Final[Mapping[str, Callable[[Store, Mapping[str, Any], int], Message]]] = MappingProxyType(
@@ -141,7 +142,7 @@ class Replicator:
             return []
         try:
             return self._understood(session, message, now)
-        except ValueError as error:
+        except (ValueError, TypeError, RecursionError) as error:
             self._count(Direction.RECEIVED, Result.MALFORMED)
             self._problem = f"The partner sent a message that cannot be read: {error}."
             log.warning("A synchronisation message of type %s was refused: %s.", message.get("t"), error)
@@ -181,9 +182,7 @@ class Replicator:
                 session.heard_ready = True
                 return self._meet(session, now)
             case "incompatible":
-                self._problem = (
-                    f"The partner's release cannot synchronise with this one: {message.get('why')}"
-                )
+                self._incompatible(message.get("speaks"))
                 return []
         return self._addressed(self._talk(session, message, now)) if session.met else []
 
@@ -218,7 +217,7 @@ class Replicator:
         session.welcome, session.told_ready, session.met = None, False, False
         return {
             "t": "hello",
-            "protocol": [wire.OLDEST_PROTOCOL, wire.PROTOCOL],
+            "protocol": _PROTOCOLS,
             "mark": session.mark,
             **session.sent.to_json(),
         }
@@ -233,19 +232,18 @@ class Replicator:
         session.heard_ready, session.met, session.comparison, session.flying = False, False, None, {}
         session.protocol = min(newest, wire.PROTOCOL)
         if session.protocol < max(oldest, wire.OLDEST_PROTOCOL):
-            why = (
-                f"it speaks versions {oldest} to {newest} of the protocol, this one "
-                f"{wire.OLDEST_PROTOCOL} to {wire.PROTOCOL}. Bring both units to releases next to each other."
-            )
-            self._incompatible(why)
-            return [{"t": "incompatible", "to": mark, "why": why}]
+            self._incompatible([oldest, newest])
+            return [{"t": "incompatible", "to": mark, "speaks": _PROTOCOLS}]
         welcome = Welcome.to(self._store, session.theirs).to_json()
         messages: list[Message] = [{"t": "welcome", **welcome}]
         # The partner starts anew, and may have missed it.
         return self._addressed([*messages, {"t": "ready"}] if session.told_ready else messages)
 
-    def _incompatible(self, why: str) -> None:
-        problem = f"The partner's release cannot synchronise with this one: {why}"
+    def _incompatible(self, theirs: Any) -> None:
+        problem = (
+            f"The settings are not synchronised: the partner speaks versions {theirs} of the protocol, this "
+            f"release {_PROTOCOLS}. Bring both units to releases next to each other."
+        )
         if problem != self._problem:
             log.error("%s", problem)
         self._problem = problem
@@ -277,7 +275,7 @@ class Replicator:
     # Changes, at once
 
     def _flush(self, session: _Session, now: float) -> list[Message]:
-        if self._store.identity.gives_way:
+        if self._store.identity.gives_way or len(session.flying) >= WINDOW:
             return []
         flying = {address: marks for _, sent in session.flying.values() for address, marks in sent.items()}
         due: list[tuple[Address, Entity]] = []

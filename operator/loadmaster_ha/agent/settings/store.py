@@ -8,13 +8,19 @@ The other half, what comes from the partner, is `merging`; versions and their ru
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self, TypeAlias
 
 from loadmaster_ha.agent.settings.database import Backend, Database, Row
-from loadmaster_ha.agent.settings.errors import SettingRefused, StoreDamaged, StoreError
+from loadmaster_ha.agent.settings.errors import (
+    SettingRefused,
+    StoreDamaged,
+    StoreError,
+    StoreFailed,
+    StoreFull,
+)
 from loadmaster_ha.agent.settings.identity import Identity, new_node
 from loadmaster_ha.agent.settings.model import Change, Kind, Put, is_local
 from loadmaster_ha.agent.settings.pending import Pending
@@ -58,7 +64,7 @@ class Store:
         self.identity = identity.opened(self.clock)
         self._identity_written = False
         self.pending = Pending.of(self)
-        self.write({}, self.identity)
+        self._note_start(new="identity" not in about)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -129,7 +135,10 @@ class Store:
             address = (change.kind.value, change.key)
             version = Version(counter, self.node)
             before = new.get(address, self.entity(address))
-            after = _after(change, before, version, seed=seed)
+            try:
+                after = _after(change, before, version, seed=seed)
+            except (TypeError, ValueError, RecursionError) as error:
+                raise SettingRefused(f"A value of {address[0]} {change.key} has no JSON form.") from error
             if after is not before and after is not None:
                 _check(address, after)
                 new[address] = after
@@ -141,10 +150,12 @@ class Store:
         self.write(new, self.identity)
         for address, entity in new.items():
             self.pending.changed(address, before_all[address], entity)
-        self._notify(new)
+        self.notify(new)
 
-    def write(self, new: Mapping[Address, Entity | None], identity: Identity, *, quiet: bool = True) -> None:
+    def write(self, new: Mapping[Address, Entity | None], identity: Identity) -> None:
         """Replace entities (None: forget them, tombstone and all) and the identity: on the disk, then here.
+
+        For `merging`, `joining` and this module; the caller tells `pending` and the watchers.
 
         Raises:
             StoreError: the disk is full or fails; nothing was changed.
@@ -158,8 +169,16 @@ class Store:
         self._written_clock = self.clock
         self.identity, self._identity_written = identity, True
         self._take(kept)
-        if not quiet:
-            self._notify(new)
+
+    def notify(self, addresses: Iterable[Address]) -> None:
+        """Tell the watchers that these have changed."""
+        kinds = frozenset(Kind(kind) for kind, _ in addresses if kind in _KINDS)
+        for watcher in list(self._watchers):
+            try:
+                watcher(kinds)
+            except Exception:
+                # It is on the disk: whoever committed must not be told that it failed.
+                log.exception("A change of the settings could not be followed up.")
 
     def partner_has(self, seen: Seen) -> None:
         """The partner says what it has taken in. Noted on the disk with the next write."""
@@ -220,10 +239,14 @@ class Store:
                 self._tombstones[address] = entity
         self.snapshot = self.snapshot.changed(living)
 
-    def _notify(self, new: Mapping[Address, object]) -> None:
-        kinds = frozenset(Kind(kind) for kind, _ in new if kind in _KINDS)
-        for watcher in list(self._watchers):
-            watcher(kinds)
+    def _note_start(self, *, new: bool) -> None:
+        try:
+            self.write({}, self.identity)
+        except (StoreFull, StoreFailed) as error:
+            if new:
+                raise
+            # A unit that cannot write can serve; what has to be noted goes with the next write.
+            log.warning("The settings can be read and not be changed. %s", error)
 
 
 def _after(change: Change, before: Entity | None, version: Version, *, seed: bool) -> Entity | None:

@@ -36,6 +36,7 @@ COUNTER_LIMIT: Final = 2**53
 
 DIGEST_BYTES: Final = 16
 _NODE_LENGTHS: Final = range(1, 65)
+_SHORT: Final = 32
 
 
 class Version(NamedTuple):
@@ -262,5 +263,8 @@ def _text(value: Json) -> str:
 
 
 def _shared(value: Json) -> Json:
-    # A thousand services repeat the same few words; one object each keeps the store small.
-    return intern(value) if type(value) is str and len(value) <= 32 else value
+    if isinstance(value, str):
+        # A thousand services repeat the same few words; one object each keeps the store small.
+        return intern(value) if type(value) is str and len(value) <= _SHORT else value
+    # Whoever gave a list may go on using it.
+    return json.loads(_text(value)) if isinstance(value, list | dict) else value

@@ -224,6 +224,31 @@ def test_the_operating_system_refusing_to_write_is_told_as_such(path):
     store.close()
 
 
+def test_a_store_on_a_full_disk_opens_and_can_be_read(store, path):
+    store.commit([put("before")])
+    store.close()
+
+    with patch.object(database.Database, "write", side_effect=StoreFull("no room")):
+        reading = Store.open(path)
+        assert reading.snapshot.get(Kind.PARAMETER, "ntphost") == {"value": "before"}
+        with pytest.raises(StoreFull):
+            reading.commit([put("after")])
+    reading.commit([put("after")])
+    reading.close()
+
+    again = Store.open(path)
+    assert again.snapshot.get(Kind.PARAMETER, "ntphost") == {"value": "after"}
+    assert len(again.identity.lives) == 3, "each start is noted, that one with its first write"
+    again.close()
+
+
+def test_opening_writes_nothing_before_the_store_notes_its_start(store, path):
+    store.close()
+    before = path.read_bytes()
+    database.Database.open(path).close()
+    assert path.read_bytes() == before
+
+
 def test_a_counter_that_failed_to_be_written_is_not_used_again(store):
     store.commit([put("x")])
     store._backend._connection.execute("PRAGMA max_page_count = 1")

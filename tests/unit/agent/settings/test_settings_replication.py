@@ -418,6 +418,7 @@ def test_the_status_tells_lag_pending_and_last_success(pair):
         {"t": "compare", "n": 1, "kinds": [], "seen": {}},
         {"t": "compare", "n": 1, "kinds": {}, "seen": {"x": "1"}},
         {"t": "list", "n": 1, "kinds": {"user": ["x"]}},
+        {"t": "list", "n": 1, "kinds": {"user": [None]}},
         {"t": "want", "n": 1, "keys": [["user"]]},
         {"t": "want", "n": None, "keys": []},
         {"t": "hello"},

@@ -117,6 +117,29 @@ def test_a_key_that_cannot_be_told_is_refused(store, key):
     assert store.snapshot.get(Kind.PARAMETER, "well") is None
 
 
+@pytest.mark.parametrize("value", [float("nan"), {1, 2}, b"bytes"])
+def test_a_value_that_is_not_json_is_refused_with_its_place(store, value):
+    with pytest.raises(SettingRefused, match="parameter ntphost"):
+        store.commit([Put(Kind.PARAMETER, "ntphost", {"value": value})])
+    assert store.snapshot.get(Kind.PARAMETER, "ntphost") is None
+
+
+def test_a_list_that_its_giver_changes_afterwards_stays_as_it_was_committed(store):
+    names = ["www"]
+    store.commit([put({"CertFile": names})])
+    names.append("other")
+    assert store.snapshot.get(Kind.VIRTUAL_SERVICE, WEB) == {"CertFile": ["www"]}
+
+
+def test_a_watcher_that_fails_does_not_make_the_commit_fail(store, caplog):
+    told = []
+    store.subscribe(lambda _: 1 / 0)
+    store.subscribe(told.append)
+    store.commit([put({"Index": 1})])
+    assert told
+    assert "ZeroDivisionError" in caplog.text
+
+
 def test_an_entity_that_does_not_fit_a_message_is_refused_with_its_name(store):
     with pytest.raises(SettingRefused, match="certificate www is too long"):
         store.commit([Put(Kind.CERTIFICATE, "www", {"pem": "x" * (ENTITY_LIMIT + 1)})])
