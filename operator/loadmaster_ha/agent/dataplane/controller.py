@@ -58,6 +58,7 @@ class DataPlane:
         binary: HAProxy's program, for checking.
         external: HAProxy runs beside us (in a container of its own) with rights that we do not have.
         health_changed: called with every change of `health`.
+        watch: of `health`, run by somebody else; None: an own one.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class DataPlane:
         binary: str = "haproxy",
         external: bool = False,
         health_changed: Callable[[Health], None] = lambda _: None,
+        watch: HealthWatch | None = None,
     ) -> None:
         self._node = node
         self._external = external
@@ -75,7 +77,8 @@ class DataPlane:
         self._trial = Checker(binary, Folder(directory / "trial", lasting=False))
         self._applier = Applier(MasterSocket(node.paths.master), Folder(directory), node.paths.health)
         self._candidates = Candidates(self._checker, external=external)
-        self._watch = HealthWatch(node.paths.health, health_changed)
+        self._watches_itself = watch is None
+        self._watch = watch or HealthWatch(node.paths.health, health_changed)
         self._version = ""
         self._wish = Wish(0, (), {})
         self._tried: Wish | None = None
@@ -124,7 +127,9 @@ class DataPlane:
         """
         self._node.paths.prepare(self._node.account)
         self._version = await self._checker.version()
-        self._tasks = [asyncio.create_task(self._work()), asyncio.create_task(self._watch.run())]
+        self._tasks = [asyncio.create_task(self._work())]
+        if self._watches_itself:
+            self._tasks.append(asyncio.create_task(self._watch.run()))
 
     async def close(self) -> None:
         """Stop working. HAProxy goes on."""
@@ -194,9 +199,11 @@ class DataPlane:
         return statistics.services(text, running.sections.values())
 
     def _must_be_free(self, service: VirtualService) -> None:
-        running = self._applier.running
+        running, written = self._applier.running, self._applier.written
         if running is not None:
-            for key, reason in self._candidates.occupied([service], self._node, _listens(running)).items():
+            # A reload under way listens already on what it is to bring.
+            own = _listens(running) | (_listens(written) if written is not None else set())
+            for key, reason in self._candidates.occupied([service], self._node, own).items():
                 raise ConfigurationRefused(reason, {key: reason})
 
     async def _work(self) -> None:
