@@ -38,6 +38,9 @@ _HAND_OVER_SECONDS: Final = 300.0
 _ALLOCATOR: Final = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "131072"}
 """For glibc: give memory back after a burst of work."""
 
+_SMALLER: Final = ("-X", "no_debug_ranges")
+"""For Python: no columns in tracebacks, which code would keep in memory."""
+
 
 def duration(text: str) -> int:
     """Seconds of `90`, `90s`, `30m`, `2h`, `1d`."""
@@ -138,7 +141,7 @@ def _check_machine(configuration: Configuration) -> int:
 def plan_of(configuration: Configuration) -> dict[str, Any]:
     """What the supervisor needs of the configuration."""
     return {
-        "node": [sys.executable, "-P", "-m", "loadmaster_ha.agent.process.node"],
+        "node": [sys.executable, "-P", *_SMALLER, "-m", "loadmaster_ha.agent.process.node"],
         "configuration": configuration.to_json(),
         "drain_seconds": configuration.drain_time,
         "hand_over_seconds": _HAND_OVER_SECONDS,
@@ -154,7 +157,7 @@ def _become_supervisor(configuration: Configuration) -> None:
     os.lseek(plan, 0, os.SEEK_SET)
     os.set_inheritable(plan, True)
     sys.stdout.flush()
-    command = [sys.executable, "-P", "-m", "loadmaster_ha.agent.process.supervisor", str(plan)]
+    command = [sys.executable, "-P", *_SMALLER, "-m", "loadmaster_ha.agent.process.supervisor", str(plan)]
     os.execve(sys.executable, command, {**os.environ, **_ALLOCATOR})  # noqa: S606 - ourselves
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from typing import TYPE_CHECKING, Final
+
+TYPE_CHECKING = False  # typing would be a part of what this small process holds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Final
 
 _PR_SET_PDEATHSIG: Final = 1
 CANNOT_START: Final = 127

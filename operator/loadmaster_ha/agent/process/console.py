@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import Final
+
+TYPE_CHECKING = False  # typing would be a part of what this small process holds
+
+if TYPE_CHECKING:
+    from typing import Final
 
 _LEVELS: Final = ("debug", "info", "warning", "error")
 

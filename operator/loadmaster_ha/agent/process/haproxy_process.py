@@ -8,12 +8,14 @@ HAProxy's management guide, 4 and 5: SIGUSR1 ends after the last connection, SIG
 from __future__ import annotations
 
 import signal
-from typing import TYPE_CHECKING, Final
 
 from loadmaster_ha.agent.process import children
 
+TYPE_CHECKING = False  # typing would be a part of what this small process holds
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Final
 
     from loadmaster_ha.agent.process.console import Console
     from loadmaster_ha.agent.process.loop import Loop

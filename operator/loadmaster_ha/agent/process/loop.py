@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import select
 import time
-from typing import TYPE_CHECKING
+
+TYPE_CHECKING = False  # typing would be a part of what this small process holds
 
 if TYPE_CHECKING:
     from collections.abc import Callable

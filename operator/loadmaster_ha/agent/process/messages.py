@@ -24,10 +24,12 @@ The supervisor tells:
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+
+TYPE_CHECKING = False  # typing would be a part of what this small process holds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any, Final
 
 LONGEST: Final = 256 * 1024
 """Bytes of a line."""
@@ -42,7 +44,10 @@ PROBES: Final = "probes"
 LISTENING: Final = "listening"
 TERMINATE: Final = "terminate"
 
-Message = dict[str, Any]
+if TYPE_CHECKING:
+    Message = dict[str, Any]
+else:
+    Message = dict
 
 
 class Malformed(Exception):  # noqa: N818 - reads as what is the case

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from typing import TYPE_CHECKING, Any, Final
 
 from loadmaster_ha.agent.process import children, messages
 
+TYPE_CHECKING = False  # typing would be a part of what this small process holds
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import Any, Final
 
     from loadmaster_ha.agent.process.console import Console
     from loadmaster_ha.agent.process.loop import Loop

@@ -14,10 +14,12 @@ from __future__ import annotations
 import errno
 import socket
 from functools import partial
-from typing import TYPE_CHECKING, Final
+
+TYPE_CHECKING = False  # typing would be a part of what this small process holds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from typing import Final
 
     from loadmaster_ha.agent.process.loop import Loop
 

@@ -15,7 +15,6 @@ import signal
 import socket
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Final
 
 from loadmaster_ha.agent.process import children, messages, responder
 from loadmaster_ha.agent.process.console import Console
@@ -25,8 +24,11 @@ from loadmaster_ha.agent.process.node_process import NodeProcess
 from loadmaster_ha.agent.process.responder import Responder
 from loadmaster_ha.agent.process.systemd import Notifier
 
+TYPE_CHECKING = False  # typing would be a part of what this small process holds
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Any, Final
 
 OK, FAILED, MISUSED = 0, 1, 2
 
@@ -73,8 +75,11 @@ class Supervisor:
         self._loop = Loop()
         self._notifier = Notifier(environment)
         environment = Notifier.without(environment)
+        # aiohttp reads all the system's certificate authorities at its import (2 MB), and the node has no use
+        # for them.
+        for_node = {**environment, "SSL_CERT_FILE": os.devnull}
         self._responder = Responder(self._loop, self._answer, self._asked)
-        self._node = NodeProcess(self._loop, self._console, plan["node"], environment, self._received)
+        self._node = NodeProcess(self._loop, self._console, plan["node"], for_node, self._received)
         self._haproxy = HAProxyProcess(self._loop, self._console, environment, self._tell_haproxy)
         self._phase = RUNNING
         self._entered = 0.0

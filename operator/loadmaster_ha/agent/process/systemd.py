@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from typing import TYPE_CHECKING
+
+TYPE_CHECKING = False  # typing would be a part of what this small process holds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
