@@ -13,7 +13,7 @@ FAST := test-unit test-contract test-integration test-simulation
 LONG := test-slow test-e2e
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system control-plane demo test test-long $(FAST) $(LONG) lint format bench crds lock ci clean clean-all
+.PHONY: help setup system haproxy control-plane demo test test-long $(FAST) $(LONG) lint format bench crds lock ci clean clean-all
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -24,10 +24,13 @@ setup: ## make .venv from the locked requirements (done by every other target)
 system: ## install the Debian packages that tests use (asks for root or sudo only when one is missing)
 	@$(PYTHON) hack/bootstrap.py --system
 
+haproxy: setup
+	@$(PYTHON) hack/bootstrap.py --haproxy
+
 control-plane: setup ## get kube-apiserver, etcd and kubectl: found, downloaded or built (5 minutes, once)
 	@$(BIN)/python hack/controlplane ensure >/dev/null
 
-demo: setup ## show the operator at work on loopback; KEEP=1 leaves it running, KUBECONFIG=... uses that cluster
+demo: setup haproxy ## show agents and operator at work on loopback; KEEP=1 leaves it running, KUBECONFIG=... uses that cluster
 	@[ -n "$$KUBECONFIG" ] || $(BIN)/python hack/controlplane ensure >/dev/null
 	@$(BIN)/python hack/demo $(ARGS)
 
@@ -54,7 +57,7 @@ lint: setup ## formatting, ruff, strict types, layers, and nothing in git that d
 format: setup ## rewrite the code in the project's format
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format .
 
-bench: setup control-plane ## measure; writes bench/results/*.json and prints tables
+bench: system control-plane ## measure; writes bench/results/*.json and prints tables
 	@$(BIN)/python -m bench $(ARGS)
 
 crds: setup ## write crds/ from the models

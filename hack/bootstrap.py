@@ -32,6 +32,7 @@ UV_LOCK = REPOSITORY / "requirements" / "uv.lock"
 MINIMUM = (3, 11)
 PYTHON_VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 # Debian packages by the program that shows that they are there.
+ADMINISTRATORS_PATH = ["/usr/local/sbin", "/usr/sbin", "/sbin"]
 DEBIAN_PACKAGES = {
     "promtool": "prometheus",
     "haproxy": "haproxy",
@@ -53,13 +54,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; 0 when the environment is ready."""
     parser = argparse.ArgumentParser(description="Make the development environment.")
     parser.add_argument("--system", action="store_true", help="also install Debian packages that tests use")
+    parser.add_argument("--haproxy", action="store_true", help="also install HAProxy, which the demo runs")
     parser.add_argument("--force", action="store_true", help="install again even if nothing has changed")
     options = parser.parse_args(arguments)
     try:
         check_python()
         make_environment(force=options.force)
         if options.system:
-            install_debian_packages()
+            install_debian_packages(DEBIAN_PACKAGES)
+        elif options.haproxy:
+            install_debian_packages({"haproxy": DEBIAN_PACKAGES["haproxy"]})
     except KeyboardInterrupt:
         return 130
     except BootstrapError as error:
@@ -185,16 +189,22 @@ def install_into(folder: Path, lock: Path) -> None:
         target.rename(folder)
 
 
-def install_debian_packages() -> None:
-    """Install the Debian packages whose programs are not there.
+def install_debian_packages(packages: dict[str, str]) -> None:
+    """Install the Debian packages (by their programs) whose programs are not there.
 
     Raises:
         BootstrapError: a program is missing and apt-get cannot be run, or it failed.
     """
-    missing = [package for program, package in DEBIAN_PACKAGES.items() if shutil.which(program) is None]
+    missing = [package for program, package in packages.items() if not _is_there(program)]
     if missing:
         print(f"bootstrap: installing {' '.join(missing)}", file=sys.stderr)
         _apt_install(missing)
+
+
+def _is_there(program: str) -> bool:
+    """Whether the program is installed; those for administrators are not on everybody's PATH."""
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *ADMINISTRATORS_PATH])
+    return shutil.which(program, path=path) is not None
 
 
 def cache_home() -> Path:

@@ -1,9 +1,11 @@
-"""`make demo`: the operator's main job, live in a terminal, on this machine alone.
+"""`make demo`: the main job, live in a terminal, on this machine alone.
 
-One manifest becomes the guide's set-up in an emulated Azure; a rule removed behind the operator's
-back comes back; a changed field is changed there; the deletion leaves exactly what was not the
-operator's. Ends 0, with nothing left running, unless something of that did not happen. KEEP=1 leaves
-all of it running until Ctrl-C; KUBECONFIG names a cluster to use instead of an API server of its own.
+First two HAProxy nodes with our agent become a pair behind an emulated balancer: a kill under load, and a
+planned switch-over that nobody notices. Then the operator: one manifest becomes the guide's set-up in an
+emulated Azure; a rule removed behind the operator's back comes back; a changed field is changed there; the
+deletion leaves exactly what was not the operator's. Ends 0, with nothing left running, unless something of
+that did not happen. KEEP=1 leaves the operator's part running until Ctrl-C; KUBECONFIG names a cluster to use
+instead of an API server of its own.
 """
 
 import signal
@@ -23,7 +25,9 @@ HACK = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(HACK), str(HACK.parent)]
 
 from controlplane.errors import ControlPlaneError
+from demo import failover
 from demo.story import Story
+from demo.voice import Voice
 from lab.cluster import ClusterUnsuitable
 from lab.processes import ProcessFailed
 from lab.stage import open_stage
@@ -45,25 +49,28 @@ async def main() -> int:
     """Tell the whole story; 0 when everything happened as it should."""
     given = os.environ.get("KUBECONFIG")
     keep = os.environ.get("KEEP") == "1"
+    voice = Voice()
     with tempfile.TemporaryDirectory(prefix="loadmaster-demo-") as folder:
         try:
+            await failover.tell(Path(folder) / "nodes", voice.say, voice.title)
+            voice.title("the operator: one manifest is the pair in Azure")
             async with open_stage(
                 Path(folder),
                 latency=AZURE_LATENCY_SECONDS,
                 kubeconfig=Path(given) if given else None,
-                say=_say,
+                say=voice.say,
             ) as stage:
-                story = Story(stage)
+                story = Story(stage, voice)
                 async with (
                     story.prepared(),
                     stage.operator("operator", f"--namespace={story.namespace}", "--log-format=text"),
                 ):
-                    _say("the operator runs")
+                    voice.say("the operator runs")
                     await story.tell(keep=keep)
         except FAILURES as failure:
             said = str(failure) or "something that should have happened did not within two minutes"
             print(f"\nThe demo stopped: {said}", file=sys.stderr)
-            _show_log(Path(folder) / "operator.log")
+            _show_logs(Path(folder))
             return 1
     return 0
 
@@ -72,10 +79,14 @@ def _say(line: str) -> None:
     print(line, flush=True)
 
 
+def _show_logs(folder: Path) -> None:
+    for log in sorted(folder.rglob("*.log")):
+        _show_log(log)
+
+
 def _show_log(log: Path) -> None:
-    if log.exists():
-        lines = log.read_text(encoding="utf-8").splitlines()[-20:]
-        print("The operator's last lines:", *lines, sep="\n  ", file=sys.stderr)
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:]
+    print(f"The last lines of {log.parent.name}/{log.name}:", *lines, sep="\n  ", file=sys.stderr)
 
 
 async def _until_interrupted() -> int:

@@ -1,4 +1,4 @@
-"""What the demo does, in order, and what it tells about it."""
+"""The demo's second act, on one stage: what it does, in order, and what it tells about it."""
 
 import asyncio
 import contextlib
@@ -7,12 +7,11 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from rich.console import Console
 from rich.markup import escape
-from rich.text import Text
 from tests.support.world import SUBSCRIPTION
 
 from demo.tables import balancer_tables, requests_table
+from demo.voice import Voice
 from lab.cluster import conditions, is_ready, load_manifest
 from lab.stage import CREDENTIALS, ROOT, Stage
 
@@ -22,16 +21,17 @@ PASSING = ("OperationRunning", "CleaningUp", "Applying", "NotObserved")
 """Reasons that need no message: the requests shown beside them say it."""
 GUEST_NAMESPACE = "loadmaster-demo-"
 """Where the demo works in a cluster that is not its own: a new namespace that begins so."""
-TIME = "{:6.1f}  "
 WATCH_SECONDS = 0.15
 SUBSCRIPTION_PREFIX = f"/subscriptions/{SUBSCRIPTION}"
 
 
 class Story:
-    """The demo's course on one stage."""
+    """The second act: one manifest becomes the guide's set-up in Azure."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, voice: Voice) -> None:
         self._stage = stage
+        self._console = voice.console
+        self._title, self._say, self._block = voice.title, voice.say, voice.block
         self._manifest = load_manifest(EXAMPLE)
         if stage.plane is None:
             self._manifest["metadata"]["namespace"] = GUEST_NAMESPACE + secrets.token_hex(4)
@@ -42,8 +42,6 @@ class Story:
         group = spec["networkSecurity"]["securityGroups"][0]["name"]
         self._security_group = stage.site.id("Microsoft.Network/networkSecurityGroups", group)
         self._secret: str = spec["azure"]["credentialsSecretRef"]["name"]
-        self._console = Console(highlight=False)
-        self._began = time.monotonic()
         self._took: dict[str, float] = {}
         self._seen_writes = 0
         self._shown: dict[str, tuple[str, str]] = {}
@@ -224,27 +222,6 @@ class Story:
         balancer, group = await self._read(self._balancer), await self._read(self._security_group)
         for table in balancer_tables(balancer, group, interfaces):
             self._console.print(table)
-
-    def _title(self, text: str) -> None:
-        self._console.print()
-        self._console.rule(f"[bold]{text}", align="left")
-
-    def _say(self, text: str, *, crop: bool = False) -> None:
-        """One line with the time; a longer one goes on below its beginning, or is cut at the edge."""
-        line = Text.from_markup(text)
-        room = self._console.width - len(TIME.format(0))
-        if crop:
-            line.truncate(room, overflow="ellipsis")
-        margin = TIME.format(time.monotonic() - self._began)
-        for part in line.wrap(self._console, room):
-            self._console.print(margin, part, sep="")
-            margin = " " * len(margin)
-
-    def _block(self, heading: str, *commands: str) -> None:
-        """Commands to copy: neither indented by a time nor wrapped."""
-        self._console.print(f"\n{heading}")
-        for command in commands:
-            self._console.print(f"  {command}", soft_wrap=True, markup=False)
 
 
 def _short(path: str) -> str:

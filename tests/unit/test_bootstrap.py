@@ -21,6 +21,7 @@ def programs(tmp_path, monkeypatch):
 
     monkeypatch.setenv("PATH", f"{tmp_path}:/nonexistent")
     monkeypatch.setattr(bootstrap, "DEBIAN_PACKAGES", {"promtool": "prometheus"})
+    monkeypatch.setattr(bootstrap, "ADMINISTRATORS_PATH", [])
     # `env` is found by PATH too.
     (tmp_path / "env").symlink_to("/usr/bin/env")
     add.calls = lambda: (tmp_path / "calls").read_text(encoding="utf-8").splitlines()
@@ -30,13 +31,13 @@ def programs(tmp_path, monkeypatch):
 def test_nothing_is_installed_when_the_programs_are_there(programs):
     programs("promtool")
     programs("apt-get", "exit 1")
-    bootstrap.install_debian_packages()
+    bootstrap.install_debian_packages(bootstrap.DEBIAN_PACKAGES)
 
 
 def test_root_installs_what_is_missing(programs, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     programs("apt-get")
-    bootstrap.install_debian_packages()
+    bootstrap.install_debian_packages(bootstrap.DEBIAN_PACKAGES)
     assert programs.calls()[-1].endswith("install --yes --no-install-recommends prometheus")
 
 
@@ -44,7 +45,7 @@ def test_others_install_with_sudo(programs, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     programs("apt-get")
     programs("sudo")
-    bootstrap.install_debian_packages()
+    bootstrap.install_debian_packages(bootstrap.DEBIAN_PACKAGES)
     assert all(call.startswith("sudo --non-interactive") for call in programs.calls())
 
 
@@ -60,7 +61,7 @@ def test_who_cannot_install_is_told_what_is_needed(programs, monkeypatch, presen
     for name in present:
         programs(name)
     with pytest.raises(bootstrap.BootstrapError, match="prometheus") as refused:
-        bootstrap.install_debian_packages()
+        bootstrap.install_debian_packages(bootstrap.DEBIAN_PACKAGES)
     assert message in str(refused.value)
 
 
@@ -68,7 +69,7 @@ def test_a_failed_installation_shows_what_apt_said(programs, monkeypatch, capsys
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     programs("apt-get", "echo E: unable to fetch some archives; exit 100")
     with pytest.raises(bootstrap.BootstrapError, match="ended with 100"):
-        bootstrap.install_debian_packages()
+        bootstrap.install_debian_packages(bootstrap.DEBIAN_PACKAGES)
     assert "unable to fetch some archives" in capsys.readouterr().err
 
 
