@@ -2,12 +2,14 @@
 
 import asyncio
 import signal
+import socketserver
+import threading
 import time
 
-from tests.support.haproxy import backend, eventually, get, rig, send_signal, server_of
+from tests.support.haproxy import backend, eventually, get, rig, send_signal, server_of, short_folder
 
 from loadmaster_ha.agent.dataplane.applier import Done
-from loadmaster_ha.agent.dataplane.watch import Condition, request
+from loadmaster_ha.agent.dataplane.watch import Condition, HealthWatch, request
 from loadmaster_ha.domain.virtual_services import ServiceType
 
 __all__ = ["rig"]
@@ -77,13 +79,32 @@ async def test_old_workers_that_finish_do_not_count(rig):
         assert (await answer)[0] == 200
 
 
-async def test_an_agent_that_was_busy_itself_blames_nobody(rig):
-    await rig.serve()
-    told_before = len(rig.healths)
-    for _ in range(3):
-        time.sleep(2)  # noqa: ASYNC251 - the event loop is what shall be late
-        await asyncio.sleep(1)
-    assert rig.healths[told_before:] == []
+async def test_an_agent_that_was_busy_itself_blames_nobody():
+    asked = threading.Event()
+
+    class Answer(socketserver.StreamRequestHandler):
+        def handle(self):
+            self.rfile.readline()
+            asked.set()
+            time.sleep(0.2)
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+
+    told = []
+    with (
+        short_folder() as folder,
+        socketserver.ThreadingUnixStreamServer(str(folder / "s"), Answer) as server,
+    ):
+        threading.Thread(target=server.serve_forever, args=(0.05,)).start()
+        task = asyncio.create_task(HealthWatch(folder / "s", told.append, interval=0.1).run())
+        for _ in range(3):
+            asked.clear()
+            await eventually(asked.is_set)
+            time.sleep(2)  # noqa: ASYNC251 - the event loop is what shall be late, with a request under way
+            await asyncio.sleep(0.6)
+        await eventually(lambda: told)
+        task.cancel()
+        server.shutdown()
+    assert [each.condition for each in told] == [Condition.WELL]
 
 
 async def test_no_connection_left_for_clients_is_not_well(rig):
