@@ -43,13 +43,19 @@ class Since:
     """Since when something is so; None: it is not."""
 
     at: float | None = None
+    forgives: float = 0.0
+    """An interruption that is not longer than this does not count."""
+    _before: float | None = None
+    _lost: float = NEVER
 
     def update(self, now: float, *, holds: bool) -> None:
         """Note whether it holds now."""
         if not holds:
-            self.at = None
+            if self.at is not None:
+                self._before, self._lost, self.at = self.at, now, None
         elif self.at is None:
-            self.at = now
+            forgiven = self._before is not None and now - self._lost <= self.forgives
+            self.at = self._before if forgiven else now
 
     def lasts(self, now: float) -> float:
         """How long it has been so."""
@@ -70,8 +76,11 @@ class Monitor:
         self._asked_at = NEVER
         self._well = {role: Since() for role in Role}
         self._serves = {role: Since() for role in Role}
+        self._answers = {role: Since(forgives=world.setting.lease + 1.0) for role in Role}
+        self._clock_stood = False
         self._both_open: dict[str, Since] = {way: Since() for way in ("page", "link")}
         self._frontend = {role: Since() for role in Role}
+        self._path = {role: Since() for role in Role}
         self._member = {role: Since() for role in Role}
         self._quiet_network = Since(0.0)
         self._nobody = Since()
@@ -94,6 +103,7 @@ class Monitor:
         if happening.trouble not in HARMLESS:
             self.look()
             self._changed_at = now
+        self._clock_stood = self._clock_stood or happening.trouble is Trouble.SUSPEND_MACHINE
         if happening.trouble in ASKED_FOR or happening.trouble is Trouble.STOP_PROBER:
             self._asked_at = now
 
@@ -146,7 +156,11 @@ class Monitor:
             serves = says and not unit.haproxy_failures
             self._well[role].update(now, holds=well)
             self._serves[role].update(now, holds=serves)
+            self._answers[role].update(now, holds=unit.answers_200)
+            if unit.responder(to_balancer=False)[1] == 200 and unit.state is not UnitState.ACTIVE:
+                self._fail(f"{role} answers 200 to everybody although it is {unit.state}")
             self._frontend[role].update(now, holds=network.passes("frontend", role) and unit.runs)
+            self._path[role].update(now, holds=reached)
             self._member[role].update(now, holds=balancer.up[role])
             if not well:
                 self._unwell_at[role] = now
@@ -286,13 +300,15 @@ class Monitor:
         balancer, other = self._world.balancer, role.partner
         if change.reason == "HandedOver":
             counted = balancer.counted[other] - self._counted_at[other]
-            if counted < self._world.setting.probe_threshold:
+            # Whose clock stood still with its machine may find an old `ready` in its buffers.
+            if counted < self._world.setting.probe_threshold and not self._clock_stood:
                 self._fail(
                     f"{role} yielded although the balancer's probes found 200 at {other} {counted} times"
                 )
         elif change.reason == "ConflictYielded":
             calm = now - self._changed_at > timing.confirmation(self._world.units[role].configuration)
-            if calm and not balancer.stopped and not balancer.up[other]:
+            reached = self._path[other].lasts(now) > self._bound(bounds.UNSEEN)
+            if calm and reached and not balancer.stopped and not balancer.up[other]:
                 self._fail(f"{role} yielded to {other}, which the balancer holds down")
             self._check_seniority(role, now)
 
@@ -301,7 +317,8 @@ class Monitor:
         units = self._world.units
         if any(unit.configuration.preferred_host is not PreferredHost.NONE for unit in units.values()):
             return
-        if not all(since.lasts(now) > self._bound(bounds.UNSEEN) for since in self._well.values()):
+        long = self._bound(bounds.UNSEEN)
+        if self._well[role].lasts(now) <= long or self._path[role.partner].lasts(now) <= long:
             return
         if (
             self._world.balancer.stopped
@@ -309,7 +326,9 @@ class Monitor:
             or self._asked_at > now - 60
         ):
             return
-        older = self._active_at[role.partner] - self._active_at[role]
+        if self._clock_stood:
+            return  # no process can know that its machine stood still together with its clock
+        older = self._answers[role].lasts(now) - self._answers[role.partner].lasts(now)
         if older > timing.TIE + 1.0:
             self._fail(f"No Preferred Host: {role} yielded although it had been active {older:.1f} s longer")
 

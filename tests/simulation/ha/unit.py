@@ -209,6 +209,8 @@ class Unit:
         if not self.runs:
             self._inbox.append(event)
             return
+        if not self.node.configured:
+            self.started_at = self._world.simulator.now
         self.node, effects = engine.step(self.node, event, self.clock)
         for effect in effects:
             self._do(effect)

@@ -176,6 +176,7 @@ class World:
     def stopped(self, unit: Unit) -> None:
         """The clean stop of a unit is over: its processes end, and are started again after a while."""
         self.trace(f"{unit.role}: stopped")
+        self.monitor.calmer()
         unit.supervisor = False
         unit.end_node()
         self._after(3.0, unit.start_supervisor)

@@ -18,6 +18,8 @@ class Situation(StrEnum):
 
     ACTIVE = "Active"
     STANDBY = "Standby"
+    WITHDRAWN = "Withdrawn"
+    """Standby because it is being drained or stopped."""
     FAILED = "Failed"
     ELIGIBLE = "UnconnectedEligible"
     WAITING = "UnconnectedWaiting"
@@ -43,7 +45,11 @@ TABLE: Final = {
     ),
     Situation.STANDBY: Row(
         503, 503, "{role} is standby",
-        "The partner serves, or is to; a draining or stopping unit also answers so.",
+        "The partner serves, or is to.",
+    ),
+    Situation.WITHDRAWN: Row(
+        503, 503, "{role} is withdrawn",
+        "Drained or stopping: the partner may take over at once, also when the link is down.",
     ),
     Situation.FAILED: Row(
         503, 503, "{role} is failed",
@@ -73,18 +79,20 @@ UNAVAILABLE: Final = HealthAnswer(503, TABLE[Situation.SPEECHLESS].text)
 """What the health responder says when it hears nothing from the engine."""
 
 
-def situation(state: UnitState, role: Role | None, *, eligible: bool) -> Situation:
+def situation(state: UnitState, role: Role | None, *, eligible: bool, withdrawn: bool = False) -> Situation:
     """Which row applies."""
     if role is None:
         return Situation.SINGLE
     if state is UnitState.UNCONNECTED:
         return Situation.ELIGIBLE if eligible else Situation.WAITING
+    if state is UnitState.STANDBY and withdrawn:
+        return Situation.WITHDRAWN
     return Situation(state.value)
 
 
-def answer(state: UnitState, role: Role | None, *, eligible: bool) -> Answer:
+def answer(state: UnitState, role: Role | None, *, eligible: bool, withdrawn: bool = False) -> Answer:
     """What to say in this state."""
-    row = TABLE[situation(state, role, eligible=eligible)]
+    row = TABLE[situation(state, role, eligible=eligible, withdrawn=withdrawn)]
     text = row.text.format(role=role)
     if row.to_balancer == row.to_others:
         said = HealthAnswer(row.to_others, text)

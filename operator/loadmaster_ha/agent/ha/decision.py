@@ -84,12 +84,12 @@ def _designated(work: Work) -> bool:
         return False
     if work.is_master:
         return True
-    if not work.probed_lately or work.idle_since is None or work.probes.first is None:
+    if not work.probed_lately or work.idle_since is None or work.probes.since is None:
         return False
     report = work.report
     if report is not None and report.probe_age is not None and work.partner_cut_off:
         return True
-    waited = work.now - max(work.idle_since, work.probes.first)
+    waited = work.now - max(work.idle_since, work.probes.since)
     return waited > timing.cut_off_after(work.configuration)
 
 

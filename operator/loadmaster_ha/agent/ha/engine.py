@@ -207,6 +207,7 @@ def _reported(work: Work, event: PartnerReported) -> None:
     known = work.evidence.report
     if known is not None and known.boot_id != event.report.boot_id:
         work.taking = None
+        switchover.finish(work, "PartnerRestarted", f"the partner {work.address} was restarted", done=False)
     work.learn(partner.reported(work.evidence, event, work.now))
 
 
@@ -365,7 +366,8 @@ def _stop_when_quiet(work: Work) -> None:
 
 
 def _tell_answer(work: Work) -> None:
-    said = answers.answer(work.state, work.role, eligible=work.serving)
+    withdrawn = work.drain is not None or work.stop is not None
+    said = answers.answer(work.state, work.role, eligible=work.serving, withdrawn=withdrawn)
     if said != work.answer:
         work.answer = said
         work.emit(said)
