@@ -40,7 +40,7 @@ def reading(
         version=AGENT_VERSION,
         mode=view.mode.value,
         state=view.state.value,
-        state_changes={key: float(count) for key, count in tally.transitions.items()},
+        state_changes={key: float(count) for key, count in dict(tally.transitions).items()},
         switchovers={(outcome,): float(tally.switchovers[outcome]) for outcome in ("Done", "Aborted")},
         notices=sorted({notice.reason for notice in view.notices}),
         partner_up=parts.link.status().connected,

@@ -1,6 +1,7 @@
 """The node process: every part made, wired up, started and stopped in order. The supervisor starts it.
 
-What happens is fed to the HA engine from here, its effects are `effects`; each part is a module of its own.
+There are two halves, each with a thread and an event loop of its own: what must never wait is
+`high_availability`; what is wired up here grows with the settings, and may.
 The process ends with 2 when it cannot run as configured, with 1 when something failed that should not have,
 and with 0 after a clean stop.
 """
@@ -8,9 +9,9 @@ and with 0 after a clean stop.
 import asyncio
 import contextlib
 import logging
+import os
 import sys
-import uuid
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Hashable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,28 +19,23 @@ from loadmaster_ha.agent.api.server import ManagementServer
 from loadmaster_ha.agent.certificates import CertificateUnusable, Identity
 from loadmaster_ha.agent.configuration import Configuration, InvalidConfiguration
 from loadmaster_ha.agent.dataplane.model import ConfigurationRefused
-from loadmaster_ha.agent.ha import model as ha
-from loadmaster_ha.agent.ha import wire
-from loadmaster_ha.agent.link.connection import Peer
-from loadmaster_ha.agent.link.partner import LinkSettings, PartnerLink
+from loadmaster_ha.agent.ha.model import SwitchoverEnded
 from loadmaster_ha.agent.local_control import Control
-from loadmaster_ha.agent.process import metrics_page, supervision
+from loadmaster_ha.agent.process import metrics_page
 from loadmaster_ha.agent.process.administration import Administration
-from loadmaster_ha.agent.process.check_ports import CheckPorts
-from loadmaster_ha.agent.process.effects import REPORT, Effects, Outlets
-from loadmaster_ha.agent.process.engine_driver import EngineDriver
-from loadmaster_ha.agent.process.engine_settings import engine_configuration, link_settings
+from loadmaster_ha.agent.process.ha_thread import HaThread
+from loadmaster_ha.agent.process.high_availability import HighAvailability
 from loadmaster_ha.agent.process.metrics_reading import reading
 from loadmaster_ha.agent.process.node_process import own_descriptor
 from loadmaster_ha.agent.process.opening import Opened, open_node
 from loadmaster_ha.agent.process.revision import Revision
 from loadmaster_ha.agent.process.serving import Serving
-from loadmaster_ha.agent.process.supervision import Callbacks, Hello, Saying, Supervision
+from loadmaster_ha.agent.process.supervision import Hello, Supervision
 from loadmaster_ha.agent.process.synchronisation import Synchronisation
-from loadmaster_ha.agent.process.unit import AGENT_VERSION, NodeUnit, Parts, store_certificate
+from loadmaster_ha.agent.process.unit import NodeUnit, Parts, store_certificate
 from loadmaster_ha.agent.settings.errors import StoreError
 from loadmaster_ha.agent.settings.model import Kind
-from loadmaster_ha.agent.unit_settings import AgentSettings, HaSettings
+from loadmaster_ha.agent.unit_settings import HaSettings
 from loadmaster_ha.telemetry import logs
 from loadmaster_ha.telemetry.agent import AgentMetrics, Reading
 
@@ -55,57 +51,50 @@ class Node:
     """One life of the process.
 
     Args:
+        thread: of the half that must never wait.
         talk: to the supervisor.
         hello: the supervisor's first words.
         configuration: of the agent.
         opened: what was found on the disk.
     """
 
-    def __init__(self, talk: Supervision, hello: Hello, configuration: Configuration, opened: Opened) -> None:
+    def __init__(
+        self, thread: HaThread, talk: Supervision, hello: Hello, configuration: Configuration, opened: Opened
+    ) -> None:
         self._talk, self._hello, self._configuration, self._opened = talk, hello, configuration, opened
         self._done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._reboot = False
-        self._haproxy_starts = int(hello.haproxy["starts"])
         self._management = opened.management
         store = self._store = opened.store
-        self._ports = CheckPorts(HaSettings.of(store.snapshot).port)
-        self._engine = EngineDriver(uuid.uuid4().hex, self._perform, self._stepped, self._failed)
-        self._link = PartnerLink(
-            opened.link, self._link_settings, self, agent_version=AGENT_VERSION, clock=self._engine.clock
-        )
-        self._sync = Synchronisation(store, self._link.send, self._engine.clock)
+        availability = self._availability = HighAvailability(thread, talk, configuration, opened, self)
+        self._sync = Synchronisation(store, availability.send, availability.engine.clock)
         self._serving = Serving(
             configuration,
             own_addresses=opened.own_addresses,
             reserved=frozenset(
                 {configuration.management_port, configuration.partner_port, configuration.metrics_port}
-                | set(self._ports.ports)
+                | set(availability.check_ports)
             ),
             store=store,
             own_certificate=lambda: self._management.path.read_text(encoding="ascii"),
-            health=lambda healthy, detail: self._engine.feed(ha.DataPlane(healthy, detail)),
+            health=availability.haproxy,
         )
-        self._parts = Parts(store, self._engine, self._link, self._sync, self._serving, Revision())
+        self._parts = Parts(
+            store,
+            availability.engine,
+            availability.request,
+            availability.link,
+            self._sync,
+            self._serving,
+            Revision(),
+        )
         self._unit = NodeUnit(
             self._parts,
             own_addresses=opened.own_addresses,
             management_port=configuration.management_port,
             booted=hello.boot_time,
-            reboot=self._begin_reboot,
+            reboot=availability.request_reboot,
             certificate=self._show_certificate,
-        )
-        self._effects = Effects(
-            self._link,
-            opened.main_address,
-            Outlets(
-                say=talk.say,
-                feed=self._engine.feed,
-                ended=self._unit.ended,
-                stop=lambda: self._end(OK),
-                partner=lambda: HaSettings.of(store.snapshot).partner,
-                frontend=self._frontend,
-            ),
         )
         self._server = ManagementServer(self._unit, opened.management)
         self._administration = Administration(
@@ -128,136 +117,64 @@ class Node:
             await control.start()
             stack.push_async_callback(control.stop)
             stack.push_async_callback(self._end_tasks)
-            self._talk.keep({"mode": self._opened.mode.value})
-            self._reconfigure()
+            stack.push_async_callback(self._availability.end)
+            self._serving.expect(self._hello.haproxy)
+            self._availability.begin()
             self._store.subscribe(self._committed)
-            callbacks = Callbacks(self._probed, self._haproxy_told, self._terminate, self._lost)
-            self._spawn(self._talk.run(self._saying, callbacks))
-            self._spawn(self._link.run())
             self._spawn(self._sync.run())
-            self._spawn(self._serving.start(self._hello.haproxy, self._talk.run_haproxy))
+            self._spawn(self._serving.start(self._hello.haproxy, self._availability.run_haproxy))
             status = await self._done
-            self._engine.end()
         if status == OK:
-            await self._talk.stopped(reboot=self._reboot)
+            await self._availability.tell_stopped()
         return status
 
-    # The engine's side
+    # What the other half tells (`high_availability.Owner`)
 
-    def _perform(self, effect: ha.Effect) -> None:
-        self._effects.perform(effect)
+    def shown(self, sight: Hashable) -> None:
+        """What people and programs watch has changed."""
+        self._parts.revision.note(sight)
 
-    def _stepped(self) -> None:
-        view = self._engine.view()
-        partner = view.partner
-        shown = (
-            (view.mode, view.state, view.reason, view.message, view.switchover, view.held, view.draining),
-            None if partner is None else (partner.mode, partner.state, partner.detail),
-            view.notices,
-            self._link.status().connected,
-        )
-        self._parts.revision.note(shown)
+    def switched_over(self, ended: SwitchoverEnded) -> None:
+        """A switch-over has ended."""
+        self._unit.ended(ended)
 
-    def _failed(self, problem: BaseException) -> None:
+    def linked(self) -> None:
+        """The partner link is there."""
+        self._sync.connected()
+
+    def unlinked(self) -> None:
+        """It is gone, or could not be made."""
+        self._sync.disconnected()
+
+    def synchronise(self, message: Mapping[str, Any]) -> None:
+        """The partner said this about settings."""
+        self._sync.received(message)
+
+    def stopped(self) -> None:
+        """The clean stop is over."""
+        self._end(OK)
+
+    def failed(self, problem: BaseException) -> None:
+        """Something failed that the process cannot go on without."""
         log.error("The node process cannot go on: %s", problem, exc_info=problem)
+        self._end(FAILED)
+
+    def lost(self, why: str) -> None:
+        """There is no supervisor to live for."""
+        log.error("Ending: %s", why)
         self._end(FAILED)
 
     def _end(self, status: int) -> None:
         if not self._done.done():
             self._done.set_result(status)
 
-    # The link's side (`link.partner.Handlers`)
-
-    def up(self, _: Peer) -> None:
-        """The link is there."""
-        self._effects.tell()
-        self._sync.connected()
-        self._stepped()
-
-    def down(self, end: ha.LinkEnd) -> None:
-        """The link ended, or could not be made."""
-        self._sync.disconnected()
-        self._engine.feed(ha.LinkLost(end))
-
-    def message(self, kind: str, body: dict[str, Any]) -> None:
-        """A heartbeat, or settings."""
-        if kind != REPORT:
-            self._sync.received(body)
-            return
-        try:
-            report = wire.decode(body)
-        except wire.MalformedReport as problem:
-            log.warning("A heartbeat of the partner cannot be understood: %s", problem)
-            return
-        self._engine.feed(ha.PartnerReported(report))
-
-    # The supervisor's side
-
-    def _saying(self) -> Saying | None:
-        if self._engine.answer is None:
-            return None
-        snapshot, view = self._store.snapshot, self._engine.view()
-        settings = HaSettings.of(snapshot)
-        own = self._opened.own_addresses
-        hosts = [self._opened.main_address]
-        if settings.all_interfaces:
-            hosts = list(own.values()) if self._configuration.interfaces else [_EVERYWHERE]
-        return Saying(
-            self._engine.answer,
-            self._engine.last_step,
-            [(host, port) for port in self._ports.ports for host in hosts],
-            supervision.sources(AgentSettings.of(snapshot).probe_source, settings.partner),
-            f"{view.mode.value}, {view.state.value}: {view.message}",
-        )
-
-    def _probed(self, port: int, code: int, count: int) -> None:
-        if self._ports.probed(port, count, AgentSettings.of(self._store.snapshot).probe_threshold):
-            log.info("The balancer probes the new health check port: the former one is closed")
-            self._talk.say()
-        self._engine.feed(ha.Probed(code, count))
-
-    def _haproxy_told(self, told: Mapping[str, Any]) -> None:
-        self._haproxy_starts = int(told["starts"])
-        self._serving.haproxy_told(told)
-
-    def _terminate(self) -> None:
-        log.info("Stopping: handing over if possible, then 503 until the balancer has seen it")
-        self._reboot = False
-        self._engine.feed(ha.StopRequested())
-
-    def _lost(self, why: str) -> None:
-        log.error("Ending: %s", why)
-        self._end(FAILED)
-
     # Settings
 
     def _committed(self, kinds: frozenset[Kind]) -> None:
         if kinds & _HA_KINDS:
-            self._reconfigure()
-
-    def _reconfigure(self) -> None:
-        snapshot = self._store.snapshot
-        self._ports.use(HaSettings.of(snapshot).port)
-        self._link.refresh()
-        self._engine.feed(
-            ha.Configured(engine_configuration(self._configuration, snapshot, self._opened.mode))
-        )
-        self._talk.say()
-
-    def _link_settings(self) -> LinkSettings:
-        opened = self._opened
-        return link_settings(self._configuration, opened.store.snapshot, opened.mode, opened.main_address)
-
-    def _frontend(self) -> tuple[str | None, int]:
-        snapshot = self._store.snapshot
-        return AgentSettings.of(snapshot).frontend, HaSettings.of(snapshot).port
+            self._availability.reconfigure()
 
     # What people ask for
-
-    def _begin_reboot(self) -> None:
-        log.info("Rebooting, as asked for over the management API")
-        self._reboot = True
-        self._engine.feed(ha.StopRequested())
 
     def _show_certificate(self, pem: bytes) -> Identity:
         self._management = store_certificate(Path(self._configuration.state_directory), pem)
@@ -276,16 +193,16 @@ class Node:
                 "rejected": rejected,
             },
             "configuredMode": HaSettings.of(self._store.snapshot).mode.value,
-            "checkPorts": list(self._ports.ports),
+            "checkPorts": list(self._availability.check_ports),
             "notListening": listeners,
         }
 
     def _reading(self) -> Reading:
         return reading(
             self._parts,
-            tally=self._effects.tally,
+            tally=self._availability.tally,
             counts=self._talk.counts,
-            starts=self._haproxy_starts,
+            starts=self._availability.haproxy.starts,
             restarts=self._hello.restarts,
             management=self._management,
         )
@@ -305,10 +222,9 @@ class Node:
             log.error("%s", problem)
             self._end(MISUSED)
         else:
-            self._failed(problem)
+            self.failed(problem)
 
     async def _end_tasks(self) -> None:
-        self._effects.end()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -317,11 +233,21 @@ class Node:
 
 async def run(talk: Supervision) -> int:
     """Be the node behind this supervisor; the exit status."""
-    hello = await talk.begin()
+    thread = HaThread()
+    thread.start()
+    try:
+        return await _run(thread, talk)
+    finally:
+        thread.stop()
+
+
+async def _run(thread: HaThread, talk: Supervision) -> int:
+    hello = await thread.run(talk.begin())
     configuration = Configuration.from_json(hello.configuration)
     logs.configure(style=configuration.log_format, level=configuration.log_level)
     try:
-        return await Node(talk, hello, configuration, open_node(configuration, hello.kept)).run()
+        opened = open_node(configuration, hello.kept)
+        return await Node(thread, talk, hello, configuration, opened).run()
     except (InvalidConfiguration, StoreError, CertificateUnusable) as problem:
         log.error("%s", problem)  # noqa: TRY400 - the message says all
     except OSError as problem:
@@ -331,6 +257,7 @@ async def run(talk: Supervision) -> int:
 
 def main() -> int:
     """Run the node process; the exit status."""
+    os.environ.pop("SSL_CERT_FILE", None)  # the supervisor's, for the imports; not for children
     end = own_descriptor()
     if end is None:
         print("This is started by `loadmaster-agent run`, not by hand.", file=sys.stderr)  # noqa: T201 - no log yet

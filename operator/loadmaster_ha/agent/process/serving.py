@@ -1,7 +1,6 @@
-"""The data plane as the node process has it: fed with the settings' services, watched for the engine.
+"""The data plane as the node process has it: fed with the settings' services, brought up at the start.
 
-Whether the unit could serve has two sources: HAProxy's own health (`dataplane.watch`, a request through it),
-and the supervisor, who knows at once when HAProxy has ended. Well is what a request *after* that has shown.
+Whether HAProxy serves is watched elsewhere (`haproxy_health`).
 """
 
 import asyncio
@@ -18,10 +17,10 @@ from typing import Any, Final
 from loadmaster_ha.agent.api.dispatch import Refused
 from loadmaster_ha.agent.api.unit import ServiceStatistics
 from loadmaster_ha.agent.configuration import Configuration
-from loadmaster_ha.agent.dataplane import watch
 from loadmaster_ha.agent.dataplane.command import Paths, command_line
 from loadmaster_ha.agent.dataplane.controller import DataPlane
 from loadmaster_ha.agent.dataplane.model import ConfigurationRefused, Node
+from loadmaster_ha.agent.process.haproxy_health import HAProxyHealth
 from loadmaster_ha.agent.service_certificates import service_certificates
 from loadmaster_ha.agent.services import virtual_services
 from loadmaster_ha.agent.settings.model import Kind
@@ -36,7 +35,6 @@ _OWN_CERTIFICATE: Final = ""
 _SERVED_KINDS: Final = frozenset(
     {Kind.VIRTUAL_SERVICE, Kind.REAL_SERVER, Kind.CERTIFICATE, Kind.INTERMEDIATE}
 )
-_LOOK: Final = 0.05
 _START_SECONDS: Final = 10.0
 """For so long an HAProxy that was just asked for may not be there without that being a failure."""
 
@@ -63,7 +61,7 @@ class Serving:
         reserved: ports that the agent itself listens on.
         store: the settings.
         own_certificate: the management API's certificate and key, in PEM.
-        health: told whether HAProxy serves, and how that was found out.
+        health: of HAProxy; its owner runs it.
     """
 
     def __init__(
@@ -74,7 +72,7 @@ class Serving:
         reserved: frozenset[int],
         store: Store,
         own_certificate: Callable[[], str],
-        health: Callable[[bool, str], None],
+        health: HAProxyHealth,
     ) -> None:
         self._managed = configuration.haproxy_mode == "Managed"
         self._binary = configuration.haproxy_binary
@@ -83,9 +81,6 @@ class Serving:
         self._own_certificate = own_certificate
         self._health = health
         self._paths = paths_of(configuration)
-        self._absent = ""
-        self._expected_until = 0.0
-        self._checking: asyncio.Task[None] | None = None
         self._changed = False
         self.plane = DataPlane(
             Node(
@@ -98,8 +93,13 @@ class Serving:
             ),
             binary=configuration.haproxy_binary,
             external=not self._managed,
-            health_changed=lambda _: self._tell(),
+            watch=health.watch,
         )
+
+    def expect(self, haproxy: Mapping[str, Any]) -> None:
+        """Before HAProxy is watched: one that `start` is about to bring up may be absent for a while."""
+        if self._managed and not haproxy["running"]:
+            self._health.expect(_START_SECONDS)
 
     async def start(self, haproxy: Mapping[str, Any], run_haproxy: Callable[[Sequence[str]], None]) -> None:
         """Bring HAProxy up with the services that there are.
@@ -109,7 +109,6 @@ class Serving:
             ValueError, OSError: HAProxy's folders cannot be made.
         """
         if self._managed and not haproxy["running"]:
-            self._expected_until = asyncio.get_running_loop().time() + _START_SECONDS
             await end_stale(self._paths.master)
         await self.plane.start()
         self._store.subscribe(self._committed)
@@ -121,26 +120,11 @@ class Serving:
         if self._paths.configuration.exists():
             run_haproxy(command_line(self._paths, binary=self._binary))
         else:
-            self._expected_until = 0.0
-            self._health(False, f"HAProxy cannot be started: {outcome.detail}")
+            self._health.cannot_start(f"HAProxy cannot be started: {outcome.detail}")
 
     async def close(self) -> None:
         """Stop working. HAProxy goes on."""
-        if self._checking is not None:
-            self._checking.cancel()
         await self.plane.close()
-
-    def haproxy_told(self, told: Mapping[str, Any]) -> None:
-        """The supervisor says whether HAProxy runs."""
-        if self._checking is not None:
-            self._checking.cancel()
-            self._checking = None
-        if told["running"]:
-            self._checking = asyncio.get_running_loop().create_task(self._until_it_answers())
-        elif told["starts"]:
-            self._expected_until = 0.0
-            self._absent = f"HAProxy has {told['outcome']}"
-            self._tell()
 
     # For the management API (`api.unit.Balancing`)
 
@@ -183,20 +167,6 @@ class Serving:
             virtual_services(snapshot, self._own_addresses),
             {_OWN_CERTIFICATE: self._own_certificate(), **certificates},
         )
-
-    async def _until_it_answers(self) -> None:
-        while not (await watch.request(self._paths.health)).healthy:  # noqa: ASYNC110 - another process' state
-            await asyncio.sleep(_LOOK)
-        self._absent = ""
-        self._expected_until = 0.0
-        self._health(True, "HAProxy answers")
-
-    def _tell(self) -> None:
-        health = self.plane.health
-        if self._absent:
-            self._health(False, self._absent)
-        elif health.healthy or asyncio.get_running_loop().time() >= self._expected_until:
-            self._health(health.healthy, health.detail)
 
 
 async def end_stale(master: Path) -> None:

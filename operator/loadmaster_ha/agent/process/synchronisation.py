@@ -22,12 +22,12 @@ class Synchronisation:
     """Keeps the partner's settings the same as ours.
 
     Args:
-        send: the link's; False when the message was given up (it is said again after a while).
+        send: the link's; a message that it gives up is said again after a while.
         clock: monotonic seconds.
     """
 
     def __init__(
-        self, store: Store, send: Callable[[str, Mapping[str, Any]], bool], clock: Callable[[], float]
+        self, store: Store, send: Callable[[str, Mapping[str, Any]], None], clock: Callable[[], float]
     ) -> None:
         self._replicator = Replicator(store)
         self._send = send

@@ -19,6 +19,7 @@ from loadmaster_ha.agent.api.unit import PartnerLinkStatus
 from loadmaster_ha.agent.ha.model import (
     DrainEnded,
     DrainRequested,
+    Event,
     SwitchoverEnded,
     SwitchoverRequested,
     SwitchoverUndone,
@@ -48,7 +49,11 @@ class Parts:
 
     store: Store
     engine: EngineDriver
+    """To look at; what it is to take in goes through `request`."""
+    request: Callable[[Event], None]
+    """Returns when the engine has taken it in."""
     link: PartnerLink
+    """To look at."""
     synchronisation: Synchronisation
     serving: Serving
     revision: Revision
@@ -124,7 +129,7 @@ class NodeUnit:
         return PartnerLinkStatus(
             connected=status.connected,
             peer=HaSettings.of(self._parts.store.snapshot).partner,
-            refused=dict(counters.refused) | {str(end): count for end, count in counters.ends.items()},
+            refused=dict(counters.refused) | {str(end): count for end, count in dict(counters.ends).items()},
             bytes_in=counters.received_bytes,
             bytes_out=counters.sent_bytes,
             last_error="" if status.connected else status.message,
@@ -147,7 +152,7 @@ class NodeUnit:
         ended: asyncio.Future[SwitchoverEnded] = asyncio.get_running_loop().create_future()
         self._waiting[request.id] = ended
         try:
-            self._parts.engine.feed(request)
+            self._parts.request(request)
             async with asyncio.timeout(_SWITCHOVER_SECONDS):
                 return await ended
         except TimeoutError:
@@ -163,15 +168,15 @@ class NodeUnit:
 
     def undo_hold(self) -> None:
         """End a hold."""
-        self._parts.engine.feed(SwitchoverUndone())
+        self._parts.request(SwitchoverUndone())
 
     def drain(self, duration: float | None) -> None:
         """Begin a drain."""
-        self._parts.engine.feed(DrainRequested(duration))
+        self._parts.request(DrainRequested(duration))
 
     def undrain(self) -> None:
         """End it."""
-        self._parts.engine.feed(DrainEnded())
+        self._parts.request(DrainEnded())
 
     def request_reboot(self) -> None:
         """Reboot once the reply is out."""
