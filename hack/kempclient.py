@@ -2,10 +2,10 @@
 """Kemp's own Python client, in an environment of its own.
 
 `python-kemptech-api` is what Kemp's customers automate their LoadMasters with; contract tests run it against
-the node agent's management API. It is only published as a source distribution whose set-up imports a pip of
-its time, so it cannot be built like other packages and must not come near ours. Its neighbours: `bootstrap`,
-which brings uv, and `azcli`, which does the same for the Azure CLI; what is installed stands in
-`requirements/kemp.lock` (`make lock`).
+the node agent's management API. It is only published as a source distribution, whose set-up of 2018 asks the
+pip of that time for its requirements. Here a stand-in answers that, so that it builds with any Python that we
+support; what it does require is in the lock. Its neighbours: `bootstrap`, which brings uv, and `azcli`, which
+does the same for the Azure CLI. What is installed stands in `requirements/kemp.lock` (`make lock`).
 
 Run as a program it installs what is missing and prints the Python that imports `python_kemptech_api`.
 """
@@ -90,14 +90,40 @@ def _install(folder: Path) -> None:
     # Made elsewhere and renamed: a half-made one is never found. Only its Python is used; that can be moved.
     with tempfile.TemporaryDirectory(prefix="incoming-", dir=folder.parent) as scratch:
         made = Path(scratch) / "environment"
+        program = made / "bin" / "python"
         _run([uv, "venv", "--quiet", "--relocatable", "--python", sys.executable, str(made)])
+        stand_in = _site_packages(made) / "pip"
         for name, text in (("others", others), ("client", client)):
             requirements = Path(scratch) / f"{name}.txt"
             requirements.write_text(text, encoding="utf-8")
-            install = [uv, "pip", "install", "--quiet", "--python", str(made / "bin" / "python"), "--no-deps"]
-            _run([*install, "--no-build-isolation", "--require-hashes", "--requirement", str(requirements)])
+            if name == "client":
+                _write_stand_in(stand_in)
+            install = [
+                uv,
+                "pip",
+                "install",
+                "--quiet",
+                "--python",
+                str(program),
+                "--no-deps",
+                "--require-hashes",
+            ]
+            _run([*install, "--no-build-isolation", "--requirement", str(requirements)])
+        shutil.rmtree(stand_in)
         shutil.rmtree(folder, ignore_errors=True)
         made.rename(folder)
+
+
+def _site_packages(environment: Path) -> Path:
+    return next(environment.glob("lib/python*/site-packages"))
+
+
+def _write_stand_in(folder: Path) -> None:
+    """`pip.req.parse_requirements`, as the client's set-up calls it: there are none beyond the lock."""
+    folder.mkdir()
+    (folder / "__init__.py").write_text("", encoding="utf-8")
+    code = "def parse_requirements(path, session):\n    return []\n"
+    (folder / "req.py").write_text(code, encoding="utf-8")
 
 
 def _run(command: list[str]) -> None:
