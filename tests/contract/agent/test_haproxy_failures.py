@@ -106,6 +106,20 @@ async def test_a_change_to_a_taken_port_is_refused(rig):
         await rig.plane.check_change([rig.service(port)])
 
 
+async def test_a_change_while_a_reload_is_under_way_is_not_refused(rig):
+    async with backend() as server:
+        await rig.serve()
+        for number in range(3):
+            new = [rig.service(8000 + place) for place in range(number + 1)]
+            reload = asyncio.create_task(rig.plane.apply(new, {}))
+            tried = 0
+            while not reload.done():
+                await rig.plane.check_change([*new[:-1], rig.service(8000 + number, server.real_server(1))])
+                tried += 1
+            assert (await reload).rejected == {}
+            assert tried
+
+
 async def test_a_change_that_clashes_with_another_service_is_refused(rig):
     await rig.serve(rig.service(8000))
     with pytest.raises(ConfigurationRefused, match=r"port 8000 of .* already belongs to virtual service"):

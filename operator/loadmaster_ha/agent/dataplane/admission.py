@@ -27,7 +27,9 @@ def admit(
     former: Mapping[int, VirtualService],
     node: Node,
     certificates: Collection[str],
+    *,
     known: Mapping[ServiceKey, str] | None = None,
+    occupied: Collection[ServiceKey] = (),
 ) -> Admission:
     """Sort services into those that can be served and those that cannot.
 
@@ -37,6 +39,7 @@ def admit(
         node: where.
         certificates: names of the certificates that there are.
         known: refusals that were found out otherwise.
+        occupied: those among them whose ports somebody else has; no former version can have these either.
     """
     rejected: dict[ServiceKey, str] = dict(known or {})
     chosen: list[VirtualService] = []
@@ -47,7 +50,9 @@ def admit(
             continue
         rejected[service.key] = reason
         earlier = former.get(service.index)
-        if earlier is not None and earlier != service and refusal(earlier, node, certificates) is None:
+        if earlier is None or earlier == service or earlier.key in occupied:
+            continue
+        if refusal(earlier, node, certificates) is None:
             chosen.append(earlier)
     clashes = conflict(chosen)
     rejected |= clashes

@@ -5,7 +5,7 @@ known to be impossible, here is what only trying tells, `haproxy -c` and the por
 blame keeps its former version, or its former certificate, or is left out; the reasons are handed on.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from loadmaster_ha.agent.dataplane import listening
@@ -84,7 +84,7 @@ class Candidates:
         excused: dict[ServiceKey, str] = {}
         certificates = dict(wish.certificates)
         for _ in range(_ROUNDS):
-            candidate = self._candidate(wish.services, certificates, node, excluded)
+            candidate = self._candidate(wish.services, certificates, node, excluded, occupied)
             refused = await self._refusal(candidate, running)
             if refused is None:
                 return Candidate(
@@ -142,8 +142,9 @@ class Candidates:
         certificates: Mapping[str, str],
         node: Node,
         excluded: Mapping[ServiceKey, str],
+        occupied: Collection[ServiceKey] = (),
     ) -> Candidate:
-        admission = admit(services, self._served, node, certificates, excluded)
+        admission = admit(services, self._served, node, certificates, known=excluded, occupied=occupied)
         configuration = self._renderer.render(admission.services, node, certificates)
         return Candidate(configuration, admission.services, certificates, admission.rejected)
 
