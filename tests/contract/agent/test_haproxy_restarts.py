@@ -3,9 +3,10 @@
 import asyncio
 import os
 import re
+import signal
 
 import pytest
-from tests.support.haproxy import backend, eventually, rig, running_rig, server_of
+from tests.support.haproxy import backend, eventually, rig, running_rig, send_signal, server_of
 from tests.support.pem import self_signed
 
 from loadmaster_ha.agent.dataplane.applier import Done
@@ -118,6 +119,29 @@ async def test_servers_taken_away_under_connections_are_deleted_later(rig):
             writer.close()
         await eventually(lambda: not rig.plane._applier.lingering)
         assert "rs_2" not in await rig.ask("show servers state")
+
+
+async def test_a_reload_by_hand_is_no_trouble(rig):
+    async with backend() as server:
+        service = rig.service(8000, server.real_server(1))
+        await rig.serve(service)
+        for limit in range(1, 6):
+            send_signal(rig.haproxy.process.pid, signal.SIGUSR2)
+            changed = rig.service(8000, server.real_server(1, limit=limit))
+            outcome = await rig.plane.apply([changed], {})
+            assert outcome.done in {Done.COMMANDS, Done.RELOAD, Done.NOTHING}, outcome
+            assert await server_of(rig.address, 8000) == "one"
+
+            async def as_set(limit=limit):
+                return (
+                    f"maxconn {limit} " in rig.node.paths.configuration.read_text()
+                    and (
+                        await rig.plane.apply([changed], {})  # noqa: B023 - awaited in this round
+                    ).done
+                    is Done.NOTHING
+                )
+
+            await eventually(as_set)
 
 
 async def test_certificates_that_nobody_uses_are_removed_from_the_disk(rig):
