@@ -347,6 +347,13 @@ async def test_the_health_check_port_that_is_set_is_refused(api):
     await added(api, "8444")
 
 
+async def test_the_health_check_port_cannot_be_a_services(api):
+    await added(api, "8081", ExtraPorts="8082")
+
+    for port in ("8081", "8082"):
+        assert "belongs to virtual service 1" in await refused(api, "azurehaparam", hcp=port)
+
+
 @pytest.mark.parametrize("port", ["0", "2", "65531", "99999"])
 async def test_ports_out_of_range_are_refused(api, port):
     assert "port" in await refused(api, "addvs", vs=ADDRESS, port=port, prot="tcp")

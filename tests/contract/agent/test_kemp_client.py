@@ -18,6 +18,7 @@ from tests.support.pem import name_in, self_signed
 
 import kempclient
 from bootstrap import BootstrapError
+from loadmaster_ha.agent.api.server import Limits
 
 needs_curl = pytest.mark.skipif(
     shutil.which("curl") is None,
@@ -410,6 +411,16 @@ async def test_it_manages_users_and_its_own_password(client):
 async def test_it_reboots_and_pings(client, unit):
     assert await client.run("result = (lm.reboot(), lm.ping('127.0.0.1'))") == [True, True]
     assert unit.unit.reboots == 1
+
+
+async def test_it_gets_through_the_rate_limit_by_its_own_retries(python, tmp_path):
+    """More than 30 calls in 3 seconds end the connection, as on an appliance; the client knows, and waits."""
+    async with live_unit(tmp_path, limits=Limits()) as limited:
+        client = KempClient(python, limited.port, "bal", PASSWORD, tmp_path)
+
+        versions = await client.run("result = [lm['version'] for _ in range(45)]")
+
+    assert versions == ["7.2.54.12.1.AGENT"] * 45
 
 
 @pytest.mark.parametrize(

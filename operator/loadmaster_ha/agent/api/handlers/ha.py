@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from typing import Final
 
 from loadmaster_ha.agent.api.dispatch import Call, Data, Done, Refused, Reply, handles
+from loadmaster_ha.agent.api.service_changes import everything
 from loadmaster_ha.agent.api.unit import Unit
 from loadmaster_ha.agent.settings.model import Json, Kind, Put
 from loadmaster_ha.agent.unit_settings import SECRET_KEY, HaSettings, partner_secret
@@ -105,4 +106,7 @@ def _check_port(port: int | None, unit: Unit) -> int | None:
         raise Refused(422, f"hcp: Azure does not probe port {port} by HTTP; the guide's is 8444")
     if port in CHECK_PORT_FORBIDDEN or port == unit.management_port:
         raise Refused(422, f"hcp: the unit itself uses port {port}; the guide's is 8444")
+    for found in everything(unit.settings.snapshot, unit):
+        if port in {found.key.port, *found.service.extra_ports}:
+            raise Refused(422, f"hcp: port {port} belongs to virtual service {found.index}")
     return port

@@ -23,7 +23,7 @@ from loadmaster_ha.agent.api.unit import Snapshot, Unit
 from loadmaster_ha.agent.service_settings import HIGHEST_PORT, LOWEST_PORT, StoredKey, by_port
 from loadmaster_ha.agent.settings.model import Change, Delete, Fields, Json, Kind, Put
 from loadmaster_ha.agent.unit_settings import HaSettings
-from loadmaster_ha.domain.ha import AGENT_METRICS_PORT, MANAGEMENT_PORT, SSH_PORT, SYNCHRONISATION_PORT
+from loadmaster_ha.domain.ha import AGENT_METRICS_PORT, SSH_PORT, SYNCHRONISATION_PORT
 
 _STATES: Final = ("Up", "Down", "Disabled")
 
@@ -157,7 +157,7 @@ def _check_ports(
 ) -> None:
     """Refuse ports that the unit itself, or another service on this address, listens on."""
     ports = {key.port, *extra_ports_of(fields)}
-    for port, owner in _own_ports(snapshot).items():
+    for port, owner in _own_ports(snapshot, unit).items():
         if port in ports:
             raise Refused(
                 422, f"port: {port} is the unit's own ({owner}); give the virtual service another one."
@@ -173,9 +173,9 @@ def _check_ports(
             )
 
 
-def _own_ports(snapshot: Snapshot) -> Mapping[int, str]:
+def _own_ports(snapshot: Snapshot, unit: Unit) -> Mapping[int, str]:
     return {
-        MANAGEMENT_PORT: "management",
+        unit.management_port: "management",
         SYNCHRONISATION_PORT: "synchronisation with the partner",
         SSH_PORT: "SSH",
         AGENT_METRICS_PORT: "metrics",
