@@ -27,7 +27,6 @@ class MemoryDisk:
         self._about: dict[str, str] = {}
         self.full = False
         self.dies: Dies | None = None
-        self.writes = 0
 
     def copy(self) -> Self:
         """An image of it."""
@@ -47,7 +46,6 @@ class MemoryDisk:
         if self.full:
             raise StoreFull("no room (made up)")
         self.put(rows, about)
-        self.writes += 1
         if dies is Dies.AFTER:
             raise Killed
 

@@ -49,12 +49,6 @@ def stored_key(address: str, own: Mapping[str, str], present: Container[str]) ->
     return address if address in present and symbol not in present else symbol
 
 
-def interface_of(address: str, own: Mapping[str, str]) -> str | None:
-    """The interface that has this address; None when none of this unit's has."""
-    symbol = symbolic(address, own)
-    return symbol.removeprefix(MARK) if symbol.startswith(MARK) else None
-
-
 def _canonical(address: str) -> str:
     try:
         return str(ip_address(address))

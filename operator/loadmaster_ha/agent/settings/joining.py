@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from loadmaster_ha.agent.settings.identity import Lives, life_name, new_node, read_lives
-from loadmaster_ha.agent.settings.store import Store, living
+from loadmaster_ha.agent.settings.store import Store, synchronised
 from loadmaster_ha.agent.settings.versions import Address, Entity, Seen, Version, created
 
 
@@ -149,7 +149,7 @@ def renew(store: Store, upto: int) -> None:
         StoreError: the disk is full or fails; nothing was changed.
     """
     renamed, seen = _by_lives(store, upto)
-    everything = [*living(store, synchronised=True), *store.tombstones.items()]
+    everything = [*synchronised(store), *store.tombstones.items()]
     _write(store, _rewritten(everything, renamed), new_node(), seen)
 
 
@@ -211,7 +211,7 @@ def joined(store: Store, seen: Seen) -> None:
     _, seen_by_lives = _by_lives(store, store.seen.get(old))
     own: dict[Address, Entity | None] = {
         address: created(entity.fields, birth)
-        for address, entity in living(store, synchronised=True)
+        for address, entity in synchronised(store)
         if entity.born.node == old and not known.covers(entity.born)
     }
     _write(store, own, new, seen_by_lives.joined(seen))

@@ -14,12 +14,10 @@ _EMPTY: Final[Mapping[str, Entity]] = MappingProxyType({})
 class Snapshot:
     """What the store held after one commit."""
 
-    __slots__ = ("_kinds", "revision")
+    __slots__ = ("_kinds",)
 
-    def __init__(self, kinds: Kinds, revision: int) -> None:
+    def __init__(self, kinds: Kinds) -> None:
         self._kinds = kinds
-        self.revision = revision
-        """Grows with every commit while the store is open."""
 
     def entities(self, kind: str) -> Mapping[str, Fields]:
         """The entities of a kind by their keys; each with the fields that are set."""
@@ -60,7 +58,7 @@ class Snapshot:
                 of_kind.pop(key, None)
             else:
                 of_kind[key] = entity
-        return Snapshot(kinds, self.revision + 1)
+        return Snapshot(kinds)
 
 
 class _Visible(Mapping[str, Fields]):

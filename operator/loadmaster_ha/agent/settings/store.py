@@ -57,7 +57,7 @@ class Store:
                 living.setdefault(kind, {})[key] = entity
             else:
                 self._tombstones[kind, key] = entity
-        self.snapshot = Snapshot(living, 1)
+        self.snapshot = Snapshot(living)
         self.clock = self._written_clock = int(about.get("clock", "0"))
         """Counter of the last change that this unit knows of, its own or its partner's."""
         identity = Identity.from_text(about["identity"]) if "identity" in about else Identity(new_node())
@@ -281,9 +281,9 @@ def _read(kind: str, key: str, body: str | None) -> Entity:
         raise ValueError(f"{kind} {key}: {error}") from error
 
 
-def living(store: Store, *, synchronised: bool) -> Iterator[tuple[Address, Entity]]:
-    """All entities that are (or are not) synchronised, without tombstones."""
+def synchronised(store: Store) -> Iterator[tuple[Address, Entity]]:
+    """All entities that the partner gets too, without tombstones."""
     for kind, entities in store.snapshot.kinds.items():
-        if is_local(kind) is not synchronised:
+        if not is_local(kind):
             for key, entity in entities.items():
                 yield (kind, key), entity

@@ -18,7 +18,6 @@ The rules, complete (docs/synchronisation.md tells them to people):
 """
 
 import json
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -214,10 +213,6 @@ class Entity:
         """128 bits that differ when kind, key or anything else does."""
         text = f"{address[0]}\n{address[1]}\n{self.body}".encode()
         return int.from_bytes(blake2b(text, digest_size=DIGEST_BYTES).digest())
-
-    def checksum(self) -> int:
-        """Tells what a disk has altered."""
-        return zlib.crc32(self.body.encode())
 
 
 def created(fields: Fields, version: Version) -> Entity:
