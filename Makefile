@@ -1,10 +1,12 @@
 # Every target does its own set-up; `make` alone lists them.
-# Variables: PYTHON (3.11 or newer), WORKERS (parallel tests), ARGS (more arguments for pytest
+# Variables: PYTHON (3.11 or newer), WORKERS (parallel tests), SCHEDULES and SEED (simulate), ARGS (more arguments for pytest
 # or the demo), KEEP=1 and KUBECONFIG (demo).
 
 PYTHON ?= python3
 WORKERS ?= 2
 ARGS ?=
+SCHEDULES ?= 100000
+SEED ?= 0
 BIN := .venv/bin
 PYTEST = $(BIN)/python -m pytest -q --durations=5 --numprocesses=$(WORKERS)
 

@@ -1,10 +1,10 @@
 """Bugs that somebody could write into the engine; the random schedules must find each of them.
 
-A mutant replaces one function, for as long as its context lasts. `tests/simulation/ha/test_ha_mutants.py` runs
-them; bugs of the synchronisation are in `tests/simulation/sync`.
+A mutant replaces one function, for as long as its context lasts. `tests/simulation/ha/test_ha_mutants.py`
+runs them; bugs of the synchronisation are in `tests/simulation/sync`.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,14 +14,13 @@ from tests.simulation.ha.unit import Unit
 
 from loadmaster_ha.agent.ha import (
     answers,
-    conflict,
     damping,
     decision,
     engine,
+    partner,
     reporting,
     switchover,
     timing,
-    witness,
 )
 from loadmaster_ha.agent.ha.decision import Duty, Rule
 from loadmaster_ha.agent.ha.model import Answer, Page, PartnerPage, Probed
@@ -77,7 +76,7 @@ def _answers_everybody_alike(state: Any, role: Any, **facts: bool) -> Answer:
 
 _right_answer = answers.answer
 _right_report = reporting.report
-_right_answered = engine.partner.page_answered
+_right_answered = partner.page_answered
 
 
 def _tells_the_clock(work: Work) -> Any:
@@ -100,10 +99,6 @@ def _no_delay(_work: Work) -> float:
     return 0.0
 
 
-def _never(_work: Work) -> bool:
-    return False
-
-
 def _always_confirmed(_work: Work) -> bool:
     return True
 
@@ -114,10 +109,6 @@ def _nothing(*_arguments: Any) -> None:
 
 def _undamped(configuration: Any, _activations: int) -> float:
     return float(configuration.failback_delay)
-
-
-def _both_insist(_work: Work) -> bool:
-    return True
 
 
 IDLE, ACTIVE = decision._IDLE_RULES, decision._ACTIVE_RULES
@@ -133,15 +124,22 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("falls back at once", damping, "delay", _no_delay),
     Mutant("takes polls of others for probes of the balancer", Unit, "count_poll", _counts_every_poll),
     Mutant("orders by its own clock instead of durations", reporting, "report", _tells_the_clock),
-    Mutant("takes over although the partner's page is 200", engine.partner, "page_answered", _reads_200_as_503),
-    Mutant("answers 200 to everybody while unconnected", engine.answers, "answer", _answers_everybody_alike),
+    Mutant("takes over although the partner says 200", partner, "page_answered", _reads_200_as_503),
+    Mutant("answers 200 to everybody while unconnected", answers, "answer", _answers_everybody_alike),
     Mutant("serves on after a pause", decision, "_ACTIVE_RULES", _without(ACTIVE, "Paused")),
     Mutant("believes buffered words after a pause", engine, "_notice_pause", _nothing),
-    Mutant("never settles that both are active", conflict, "is_lost", _never),
-    Mutant("does not look for a partner when it starts", decision, "_looking", _never),
-    Mutant("stays although it gave the switch-over up", decision, "_ACTIVE_RULES", _without(ACTIVE, "HandoverAborted")),
-    Mutant("forgets that the balancer may not reach the active unit", decision, "_IDLE_RULES", _without(IDLE, "PartnerCutOff")),
-    Mutant("never gives a switch-over up", switchover, "_failure", _nothing),
+    Mutant(
+        "never settles that both are active",
+        decision, "_ACTIVE_RULES", _without(ACTIVE, "ConflictYielded"),
+    ),
+    Mutant(
+        "does not look for a partner when it starts",
+        decision, "_IDLE_RULES", _without(IDLE, "LookingForPartner"),
+    ),
+    Mutant(
+        "forgets that the balancer may not reach the active unit",
+        decision, "_IDLE_RULES", _without(IDLE, "PartnerCutOff"),
+    ),
     Mutant("never falls back", switchover, "_fail_back", _nothing),
     Mutant("serves with a dead data plane", decision, "_ACTIVE_RULES", _without(ACTIVE, "DataPlaneFailed")),
     Mutant(

@@ -1,7 +1,8 @@
 """Random schedules: whatever befalls the pair, what `monitor.py` demands holds, and the pair settles.
 
 HA_SCHEDULES says how many (2,000 in `make test`, 100,000 in a night), HA_FIRST_SEED where to begin. A failure
-prints the seed, the schedule made small and what happens in it; `python -m tests.simulation.ha --seed N` repeats.
+prints the seed, the schedule made small and what happens in it; `python -m tests.simulation.ha --seed N`
+repeats it.
 """
 
 import os

@@ -1,0 +1,228 @@
+"""Every rule of the decision table occurs, with words for people."""
+
+from collections.abc import Callable
+
+import pytest
+from tests.support.ha_engine import Driven, active_master, report, standby_slave
+
+from loadmaster_ha.agent.ha.decision import KEEP, RULES
+from loadmaster_ha.agent.ha.model import (
+    DataPlane,
+    DrainRequested,
+    LinkEnd,
+    LinkLost,
+    Page,
+    PartnerPage,
+    PartnerReported,
+    Probed,
+    StopRequested,
+    SwitchoverRequested,
+    Tick,
+    WitnessAnswered,
+)
+from loadmaster_ha.domain.ha import Mode, PreferredHost, UnitState
+
+ACTIVE, STANDBY, FAILED = UnitState.ACTIVE, UnitState.STANDBY, UnitState.FAILED
+MASTER_ACTIVE = report(ACTIVE, Mode.MASTER)
+SILENT = PartnerPage(Page.SILENT)
+
+
+def not_configured() -> Driven:
+    return Driven(Mode.SINGLE, partner=None)
+
+
+def data_plane_failed() -> Driven:
+    return active_master().give(DataPlane(False, "port 443 does not answer"))
+
+
+def stopping() -> Driven:
+    return active_master().give(LinkLost(LinkEnd.TIMEOUT), StopRequested())
+
+
+def draining() -> Driven:
+    return active_master().give(LinkLost(LinkEnd.TIMEOUT), DrainRequested(60))
+
+
+def starting() -> Driven:
+    return Driven(Mode.MASTER, healthy=None).probe()
+
+
+def paused() -> Driven:
+    driven = active_master()
+    driven.now += 30
+    return driven.give(Tick())
+
+
+def handed_over() -> Driven:
+    driven = active_master().give(SwitchoverRequested("s1", Mode.SLAVE))
+    return driven.give(PartnerReported(report(ACTIVE)), PartnerReported(report(ACTIVE, handover_ready="s1")))
+
+
+def handover_taken() -> Driven:
+    return standby_slave().give(PartnerReported(report(ACTIVE, Mode.MASTER, handover="s1")))
+
+
+def handover_aborted() -> Driven:
+    return handover_taken().give(PartnerReported(MASTER_ACTIVE))
+
+
+def conflict_yielded() -> Driven:
+    driven = standby_slave().give(LinkLost(LinkEnd.CLOSED)).page(Page.REFUSED)
+    return driven.give(PartnerReported(report(ACTIVE, Mode.MASTER, confirmed=True)))
+
+
+def conflict_seen_by_witness() -> Driven:
+    driven = standby_slave().give(LinkLost(LinkEnd.TIMEOUT)).wait(4, page=SILENT)
+    driven.give(WitnessAnswered(Page.SILENT)).wait(1.5, page=SILENT).give(WitnessAnswered(Page.SILENT))
+    assert driven.state.state is ACTIVE
+    for _ in range(12):
+        driven.wait(0.5, page=SILENT).give(WitnessAnswered(Page.OK, "Master is active"))
+    return driven
+
+
+def same_mode() -> Driven:
+    return Driven(Mode.SLAVE).wait(1, hears=report(UnitState.UNCONNECTED, Mode.SLAVE)).probe()
+
+
+def partner_cut_off() -> Driven:
+    driven = standby_slave().probe()
+    return driven.wait(3, hears=report(ACTIVE, Mode.MASTER, probe_age=20.0))
+
+
+def partner_active() -> Driven:
+    return standby_slave()
+
+
+def no_partner() -> Driven:
+    return Driven(Mode.MASTER, partner=None).probe()
+
+
+def looking_for_partner() -> Driven:
+    return Driven(Mode.MASTER).probe()
+
+
+def partner_unable() -> Driven:
+    return standby_slave().give(PartnerReported(report(FAILED, Mode.MASTER, detail="HAProxy is gone")))
+
+
+def partner_down() -> Driven:
+    return standby_slave().give(LinkLost(LinkEnd.CLOSED)).page(Page.UNAVAILABLE, "Unit is unavailable")
+
+
+def nobody_active() -> Driven:
+    return active_master()
+
+
+def partner_serves_first() -> Driven:
+    return Driven(Mode.SLAVE).wait(4, hears=report(UnitState.UNCONNECTED, Mode.MASTER)).probe()
+
+
+def partner_silent() -> Driven:
+    driven = standby_slave().give(LinkLost(LinkEnd.TIMEOUT)).wait(4, page=SILENT)
+    return driven.give(WitnessAnswered(Page.SILENT)).wait(1.5, page=SILENT).give(WitnessAnswered(Page.SILENT))
+
+
+def partner_seen_by_witness() -> Driven:
+    driven = Driven(Mode.SLAVE).give(LinkLost(LinkEnd.TIMEOUT)).wait(4, page=SILENT)
+    return driven.give(WitnessAnswered(Page.OK, "Master is active")).probe()
+
+
+def recovered() -> Driven:
+    return Driven(Mode.MASTER, healthy=False).give(Probed(503)).wait(2).give(DataPlane(True))
+
+
+def probed() -> Driven:
+    return Driven(Mode.MASTER).wait(2).probe()
+
+
+OCCASIONS: dict[str, Callable[[], Driven]] = {
+    "NotConfigured": not_configured,
+    "DataPlaneFailed": data_plane_failed,
+    "Stopping": stopping,
+    "Draining": draining,
+    "Starting": starting,
+    "Paused": paused,
+    "HandedOver": handed_over,
+    "HandoverAborted": handover_aborted,
+    "ConflictYielded": conflict_yielded,
+    "ConflictSeenByWitness": conflict_seen_by_witness,
+    "SameMode": same_mode,
+    "HandoverTaken": handover_taken,
+    "PartnerCutOff": partner_cut_off,
+    "PartnerActive": partner_active,
+    "NoPartner": no_partner,
+    "LookingForPartner": looking_for_partner,
+    "PartnerUnable": partner_unable,
+    "PartnerDown": partner_down,
+    "NobodyActive": nobody_active,
+    "PartnerServesFirst": partner_serves_first,
+    "PartnerSilent": partner_silent,
+    "PartnerSeenByWitness": partner_seen_by_witness,
+    "Recovered": recovered,
+    "Probed": probed,
+}
+
+
+def test_every_rule_has_its_occasion():
+    assert set(OCCASIONS) == {rule.reason for rule in RULES} - {KEEP.reason}
+
+
+@pytest.mark.parametrize("reason", OCCASIONS)
+def test_the_rule_occurs_and_says_why(reason):
+    driven = OCCASIONS[reason]()
+    assert driven.view.reason == reason
+    if reason == "NotConfigured":
+        assert driven.reasons == []
+        return
+    assert driven.reasons[-1] == reason
+    assert len(driven.view.message) > 10
+    assert "None" not in driven.view.message
+
+
+def test_a_serving_unit_is_never_taken_down_for_an_equal_mode():
+    driven = active_master().wait(30, hears=report(STANDBY, Mode.MASTER))
+    assert driven.view.state is ACTIVE
+    assert "SameMode" in driven.notices
+    assert "set one to master" in driven.view.notices[0].message.lower()
+
+
+def test_two_fresh_units_of_equal_mode_both_refuse():
+    driven = Driven(Mode.MASTER).wait(5, hears=report(UnitState.UNCONNECTED, Mode.MASTER))
+    assert driven.view.state is FAILED
+    assert driven.answer.to_balancer.code == 503
+
+
+def test_the_only_living_one_of_two_equal_modes_serves():
+    driven = same_mode().give(LinkLost(LinkEnd.CLOSED)).page(Page.REFUSED).wait(4)
+    assert driven.view.state is ACTIVE
+
+
+@pytest.mark.parametrize(
+    ("partner", "notice", "words"),
+    [
+        (report(check_port=8445), "CheckPortDiffers", "8444 here and 8445"),
+        (report(preferred_host=PreferredHost.NONE), "PreferenceDiffers", "Master here and None"),
+    ],
+)
+def test_what_differs_between_the_units_is_told_once_and_its_end_too(partner, notice, words):
+    driven = active_master().wait(5, hears=partner)
+    told = [effect for effect in driven.view.notices if effect.reason == notice]
+    assert len(told) == 1
+    assert words in told[0].message
+    driven.wait(2, hears=report())
+    assert notice not in driven.notices
+
+
+@pytest.mark.parametrize(
+    ("end", "notice"), [(LinkEnd.UNAUTHORISED, "SecretDiffers"), (LinkEnd.INCOMPATIBLE, "ProtocolDiffers")]
+)
+def test_a_refused_link_is_told(end, notice):
+    assert notice in active_master().give(LinkLost(end)).notices
+
+
+def test_the_slave_obeys_the_masters_preference():
+    other = standby_slave(preferred_host=PreferredHost.MASTER)
+    other.give(LinkLost(LinkEnd.CLOSED)).page(Page.REFUSED)
+    other.wait(20, hears=report(STANDBY, Mode.MASTER, preferred_host=PreferredHost.NONE))
+    assert other.view.state is ACTIVE
+    assert other.view.switchover == ""
