@@ -194,6 +194,19 @@ def test_haproxy_is_started_again_when_it_dies_and_the_node_hears_of_it_at_once(
         eventually(lambda: served(port), "HAProxy again")
 
 
+def test_the_workers_of_a_killed_haproxy_do_not_go_on_beside_the_next_one(tmp_path, haproxy):
+    command, port = haproxy
+    with Supervised(tmp_path) as supervised:
+        node, _ = supervised.serving_node()
+        node.send("haproxy", command=command)
+        master = node.wait_for("haproxy", lambda message: message["running"])["pid"]
+        eventually(lambda: served(port), "HAProxy")
+        [worker] = eventually(lambda: children_of(master), "a worker")
+        os.kill(master, signal.SIGKILL)
+        eventually(lambda: not alive(worker), "the worker has ended")
+        eventually(lambda: served(port), "HAProxy again")
+
+
 def test_haproxy_outlives_the_node(tmp_path, haproxy):
     command, port = haproxy
     with Supervised(tmp_path) as supervised:
@@ -253,6 +266,30 @@ def test_a_clean_stop_goes_on_with_503_and_lets_connections_finish(tmp_path, hap
             download.sendall(b"Host: unit\r\n\r\n")
             assert b"200 OK" in download.recv(4096)
         assert supervised.wait() == 0
+
+
+DEAF = """
+import os, signal, time
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+os.fork()
+time.sleep(600)
+"""
+"""The worst of an HAProxy: 2.6 loses the signals that come while its master executes itself anew."""
+
+
+def test_a_haproxy_that_hears_nothing_does_not_hold_up_the_stop_for_ever(tmp_path):
+    with Supervised(tmp_path, finish_seconds=0.5) as supervised:
+        node, _ = supervised.serving_node()
+        node.send("haproxy", command=[sys.executable, "-c", DEAF])
+        master = node.wait_for("haproxy", lambda message: message["running"])["pid"]
+        [child] = eventually(lambda: children_of(master), "its child")
+        supervised.process.send_signal(signal.SIGTERM)
+        node.wait_for("terminate")
+        node.send("stopped")
+        assert supervised.wait() == 0
+        assert not alive(master)
+        eventually(lambda: not alive(child), "its child has ended")
 
 
 def test_a_standby_stops_without_waiting_for_a_balancer_that_has_seen_its_503(tmp_path):

@@ -41,6 +41,11 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
+    def send_group(self, number: int) -> None:
+        """Send a signal to it and all its descendants that are left, also after its end."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)  # it leads a session (`_become`), so that its id is theirs as well
+
     def ended(self, status: int) -> None:
         """Take note of the end; `status` is that of wait(2)."""
         self.running = False

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 _PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0)
 _CALM: Final = 30.0
+_REPEAT: Final = 0.5
+"""Seconds after which a signal to stop is sent again: a master that executes itself anew (as it does at its
+start and at each reload) loses those that come meanwhile, HAProxy 2.6 at least."""
 
 
 class HAProxyProcess:
@@ -38,6 +41,7 @@ class HAProxyProcess:
         self._command: tuple[str, ...] = ()
         self._pause = 0
         self._due: float | None = None
+        self._stopping: int | None = None
         self.starts = 0
 
     @property
@@ -58,11 +62,14 @@ class HAProxyProcess:
     def want(self, command: Sequence[str]) -> None:
         """Have it run with this command line; one that runs with another one goes on until its end."""
         self._command = tuple(command)
+        self._stopping = None
         if not self.running and self._due is None:
             self._due = self._loop.now()
 
     def tick(self, now: float) -> None:
-        """Start it when it is due."""
+        """Start it when it is due; tell it again to stop."""
+        if self._stopping is not None and self._due is not None and now >= self._due:
+            self._send(self._stopping, now)
         if not self._command or self.running or self._due is None or now < self._due:
             return
         self._due = None
@@ -87,6 +94,9 @@ class HAProxyProcess:
         if child is None or child.pid != pid or not child.running:
             return False
         child.ended(status)
+        # A master that is killed leaves its workers behind. They would share the ports with the next one's
+        # and serve what was set long ago: they may finish what they have.
+        child.send_group(signal.SIGUSR1)
         if self._command:
             now = self._loop.now()
             if now - child.started >= _CALM:
@@ -101,7 +111,17 @@ class HAProxyProcess:
     def stop(self, number: int) -> None:
         """End it with this signal, and start none again until `want` is called."""
         self._command = ()
-        self._due = None
         self._pause = 0
-        if self._child is not None:
-            self._child.send(number)
+        self._stopping = number
+        self._due = None
+        if self.running:
+            self._send(number, self._loop.now())
+
+    def _send(self, number: int, now: float) -> None:
+        if self._child is None or not self._child.running:
+            self._due = None
+            return
+        if number == signal.SIGKILL:
+            self._child.send_group(number)
+        self._child.send(number)
+        self._due = now + _REPEAT
