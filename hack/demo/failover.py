@@ -26,14 +26,12 @@ async def tell(folder: Path, say: Say, title: Say) -> None:
         AssertionError: something happened otherwise than it should.
         TimeoutError: it did not happen.
     """
-    title("two Linux nodes with HAProxy and our agent, behind an emulated Azure load balancer")
+    title("two nodes with HAProxy and our agent behind an emulated balancer")
     async with open_lab(folder, namespaces=False, preferred_host="None") as lab:
         master, slave = lab.units
         say(f"master {master.address}, slave {slave.address}, frontend {lab.places.frontend}")
         await lab.start()
-        say(
-            "The balancer has probed both: [cyan]Unconnected[/] has become [cyan]Active[/] and [cyan]Standby[/]"
-        )
+        say("The balancer has probed both: Unconnected became [cyan]Active[/] and [cyan]Standby[/]")
         for unit in lab.units:
             code, text = await unit.page()
             say(f"[yellow]http://{unit.address}:8444 -> {code} {text}[/]")
