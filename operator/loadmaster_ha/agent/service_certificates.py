@@ -6,8 +6,6 @@ certificates of the store that its chain lacks, as the appliance does ("RESTful 
 `agent.certificates`; they stay on the unit.
 """
 
-import base64
-import binascii
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
@@ -16,7 +14,6 @@ from typing import Protocol as TypingProtocol
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.serialization import pkcs12
 
 from loadmaster_ha.agent.certificates import CertificateUnusable, Pair, read_pem
 from loadmaster_ha.agent.settings.model import Fields, Kind
@@ -43,14 +40,16 @@ def service_certificates(snapshot: Snapshot) -> dict[str, str]:
     return {name: _completed(pem, known) for name, pem in _pems(snapshot, Kind.CERTIFICATE).items()}
 
 
-def read_upload(data: bytes, password: str | None) -> str:
-    """The PEM text to store for an uploaded certificate with its key: PEM or PKCS #12, protected or not.
+def read_plain(pem: bytes) -> str:
+    """The PEM text to store for a certificate with its key, neither of them protected.
+
+    What people upload may be protected, or PKCS #12: `protected_certificates` opens it.
 
     Raises:
-        CertificateUnusable: it is no certificate with its key, the password is wrong, or TLS cannot use it.
+        CertificateUnusable: it is no certificate with its key, or TLS cannot use it.
     """
-    secret = password.encode() if password else None
-    pem = _from_pem(data, secret) if b"-----BEGIN" in data else _from_pkcs12(data, secret)
+    if _KEY_MARK not in pem:
+        raise CertificateUnusable("there is no private key in it; certificate and key come in one file")
     return as_text(read_pem(pem))
 
 
@@ -146,53 +145,6 @@ def _issued(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
-
-
-def _from_pem(data: bytes, password: bytes | None) -> bytes:
-    if _KEY_MARK not in data:
-        raise CertificateUnusable("there is no private key in it; certificate and key come in one file")
-    try:
-        key = serialization.load_pem_private_key(data, password)
-    except TypeError as error:
-        # Protected without a password given, or a password given for what is not protected: only the former
-        # hurts.
-        if password is None:
-            raise CertificateUnusable("the private key is protected by a password; give it") from error
-        return data
-    except ValueError as error:
-        reason = "the password is wrong, or the" if password else "the"
-        raise CertificateUnusable(f"{reason} private key in it cannot be read") from error
-    except UnsupportedAlgorithm as error:
-        raise CertificateUnusable("the private key in it is of a kind that is not supported") from error
-    try:
-        certificates = x509.load_pem_x509_certificates(data)
-    except ValueError as error:
-        raise CertificateUnusable("there is no certificate in PEM form in it that can be read") from error
-    plain = key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return plain + _joined(certificates).encode("ascii")
-
-
-def _from_pkcs12(data: bytes, password: bytes | None) -> bytes:
-    try:
-        key, leaf, others = pkcs12.load_key_and_certificates(_binary(data), password)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise CertificateUnusable(
-            "it is neither PEM nor PKCS #12, or the password is wrong; both have to hold certificate and key"
-        ) from error
-    if key is None or leaf is None:
-        raise CertificateUnusable("there is no certificate with its private key in it")
-    plain = key.private_bytes(_PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return plain + _joined((leaf, *others)).encode("ascii")
-
-
-def _binary(data: bytes) -> bytes:
-    """PKCS #12 in DER; some tools hand it on in base64."""
-    if data[:1] == b"\x30":
-        return data
-    try:
-        return base64.b64decode(data, validate=False)
-    except (binascii.Error, ValueError):
-        return data
 
 
 def _der(data: bytes) -> x509.Certificate:

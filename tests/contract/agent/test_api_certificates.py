@@ -1,7 +1,9 @@
 """Certificates over HTTPS: what is taken, what is refused, and that no key is ever read back."""
 
+import asyncio
 import base64
 import datetime as dt
+import time
 
 import pytest
 from cryptography import x509
@@ -110,14 +112,17 @@ async def test_a_protected_key_needs_its_password(api, form):
         ("a certificate alone", "no private key"),
         ("a key alone", "no certificate"),
         ("another one's key", "does not belong"),
-        ("half a file", "cannot be read"),
+        ("half a file", "no private key in PEM form in it that can be read"),
         ("a weak key", "2048"),
+        ("a key that is too large", "8192 are taken"),
+        ("a key of parts that do not fit", "damaged"),
         ("a broken certificate", "no certificate"),
     ],
 )
 async def test_what_is_no_certificate_with_its_key_is_refused(api, what, words):
     pair, other = issue("www.example.com"), issue("other.example.com")
     weak = issue("weak.example.com", key=rsa.generate_private_key(65537, 1024))  # noqa: S505 - the point
+    damaged = rsa_of(2**2203 - 1, 2**1031 + 1)  # not prime
     broken = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
     data = {
         "nothing of the kind": b"hello",
@@ -126,6 +131,8 @@ async def test_what_is_no_certificate_with_its_key_is_refused(api, what, words):
         "another one's key": pair[0].public_bytes(PEM) + key_pem(other[1]),
         "half a file": both(pair)[:-40],
         "a weak key": both(weak),
+        "a key that is too large": both(issue("a.example", key=rsa_of(2**4423 - 1, 2**4253 - 1))),
+        "a key of parts that do not fit": both((issue("a.example", key=damaged)[0], damaged)),
         "a broken certificate": broken + key_pem(pair[1]),
     }[what]
 
@@ -133,6 +140,59 @@ async def test_what_is_no_certificate_with_its_key_is_refused(api, what, words):
 
     assert words in text
     assert "PRIVATE KEY" not in text
+    assert not api.unit.settings.snapshot.entities(Kind.CERTIFICATE)
+
+
+# Mersenne's 20th and 21st primes in use: a large RSA key without the minutes that making one takes.
+LARGE_PRIMES = (2**3217 - 1, 2**4423 - 1)
+
+
+def rsa_of(p, q):
+    exponent = 65537
+    private = pow(exponent, -1, (p - 1) * (q - 1))
+    parts = (rsa.rsa_crt_dmp1(private, p), rsa.rsa_crt_dmq1(private, q), rsa.rsa_crt_iqmp(p, q))
+    numbers = rsa.RSAPrivateNumbers(p, q, private, *parts, rsa.RSAPublicNumbers(exponent, p * q))
+    return numbers.private_key(unsafe_skip_rsa_key_validation=True)
+
+
+async def longest_pause(doing):
+    """Do it, and see for how many seconds nothing else of this process ran."""
+    task, worst, before = asyncio.create_task(doing), 0.0, time.monotonic()
+    while not task.done():
+        await asyncio.sleep(0.01)
+        worst, before = max(worst, time.monotonic() - before), time.monotonic()
+    return task.result(), worst
+
+
+async def test_a_certificate_with_a_large_key_stops_nothing(api):
+    pair = issue("www.example.com", key=rsa_of(*LARGE_PRIMES))
+
+    reply, pause = await longest_pause(api.v1("addcert", data=both(pair), cert="site"))
+
+    assert reply.status == 200, reply.text
+    assert pause < 3.0  # looking for its primes takes five times as long
+
+
+async def test_a_file_that_takes_hours_to_open_is_given_up_and_stops_nothing(api):
+    pair = issue("www.example.com")
+    sealed = bytearray(
+        pair[1].private_bytes(
+            serialization.Encoding.DER,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"s3cret word"),
+        )
+    )
+    for length in (2, 4, 17, 19, 32):  # of all that is around the number of rounds, which gets longer
+        sealed[length] += 2
+    sealed = sealed.replace(bytes.fromhex("02020800"), bytes.fromhex("02047fffffff"))  # two billion
+    key = base64.encodebytes(sealed)
+    data = b"-----BEGIN ENCRYPTED PRIVATE KEY-----\n" + key + b"-----END ENCRYPTED PRIVATE KEY-----\n"
+    data += pair[0].public_bytes(PEM)
+
+    text, pause = await longest_pause(refused(api, "addcert", data, cert="site", password="s3cret word"))
+
+    assert "too long" in text
+    assert pause < 3.0
     assert not api.unit.settings.snapshot.entities(Kind.CERTIFICATE)
 
 

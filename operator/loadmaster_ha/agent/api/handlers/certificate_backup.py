@@ -10,7 +10,7 @@ from loadmaster_ha.agent.api.certificate_archive import ArchiveRefused, Certific
 from loadmaster_ha.agent.api.dispatch import Binary, Call, Done, Refused, Reply, handles
 from loadmaster_ha.agent.api.unit import Unit
 from loadmaster_ha.agent.certificates import CertificateUnusable
-from loadmaster_ha.agent.service_certificates import read_intermediate, read_upload
+from loadmaster_ha.agent.service_certificates import read_intermediate, read_plain
 from loadmaster_ha.agent.settings.model import Change, Kind, Put
 from loadmaster_ha.loadmaster.commands import COMMANDS
 
@@ -53,9 +53,7 @@ def _put(kind: Kind, name: str, pem: str) -> Put:
     if not _NAME.fullmatch(name):
         raise Refused(422, f"data: {name[:64]!r} cannot be the name of a certificate.")
     try:
-        checked = (
-            read_upload(pem.encode(), None) if kind is Kind.CERTIFICATE else read_intermediate(pem.encode())
-        )
+        checked = (read_plain if kind is Kind.CERTIFICATE else read_intermediate)(pem.encode())
     except CertificateUnusable as error:
         raise Refused(422, f"data: the certificate {name} is not usable: {error}.") from None
     return Put(kind, name, {"pem": checked})

@@ -16,10 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from loadmaster_ha.agent.api.dispatch import Call, Data, Done, Refused, Reply, handles
 from loadmaster_ha.agent.api.unit import Snapshot, Unit
 from loadmaster_ha.agent.certificates import CertificateUnusable, colon_form
+from loadmaster_ha.agent.protected_certificates import opened
 from loadmaster_ha.agent.service_certificates import (
     certificates_in,
     read_intermediate,
-    read_upload,
+    read_plain,
     without_key,
 )
 from loadmaster_ha.agent.settings.model import Delete, Fields, Json, Kind, Put
@@ -31,12 +32,12 @@ _DONE: Final = Done().text
 async def addcert(call: Call, unit: Unit) -> Reply:
     """Install a certificate with its key, or replace one, in one commit: services go on with the new one."""
     name, replace = call.text("cert") or "", bool(call.flag("replace"))
-    if unit.settings.snapshot.get(Kind.CERTIFICATE, name) is not None and not replace:
-        raise Refused(422, f"cert: there is already a certificate {name}; replace=1 replaces it.")
+    _refuse_another(name, unit.settings.snapshot, replace=replace)
     try:
-        pem = read_upload(call.data or b"", call.text("password"))
+        pem = read_plain(await opened(call.data or b"", call.text("password")))
     except CertificateUnusable as error:
         raise Refused(422, f"cert: the certificate is not usable: {error}.") from error
+    _refuse_another(name, unit.settings.snapshot, replace=replace)  # opening it takes its time
     unit.settings.commit([Put(Kind.CERTIFICATE, name, {"pem": pem})])
     return Done(_with_warning(certificates_in(pem)[0]))
 
@@ -112,6 +113,11 @@ def _with_warning(leaf: x509.Certificate) -> str:
     if begins > now:
         return f"{_DONE}. Warning: the certificate is valid from {begins:%Y-%m-%d %H:%M} UTC on, not before."
     return _DONE
+
+
+def _refuse_another(name: str, snapshot: Snapshot, *, replace: bool) -> None:
+    if snapshot.get(Kind.CERTIFICATE, name) is not None and not replace:
+        raise Refused(422, f"cert: there is already a certificate {name}; replace=1 replaces it.")
 
 
 def _existing(kind: Kind, name: str, snapshot: Snapshot) -> Fields:
