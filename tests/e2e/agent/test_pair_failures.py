@@ -69,7 +69,7 @@ async def test_a_stuck_haproxy_is_noticed_and_the_other_unit_serves(lab):
         await lab.until_settled(0)
 
 
-async def test_an_isolated_unit_is_replaced_and_yields_when_the_cable_is_back(lab, in_namespaces):
+async def test_an_isolated_unit_is_replaced_and_yields_when_the_cable_is_back(in_namespaces, lab):
     async with clients(lab):
         heal = lab.isolate(0)
         await lab.until_serving(1)
@@ -78,10 +78,13 @@ async def test_an_isolated_unit_is_replaced_and_yields_when_the_cable_is_back(la
     assert await lab.units[1].state_now() == "Standby"
 
 
-@pytest.mark.parametrize("one_way", [None, 0, 1], ids=["both-ways", "from-the-active", "from-the-standby"])
-@pytest.mark.parametrize("what", ["link", "everything"])
+@pytest.mark.parametrize(
+    ("what", "one_way"),
+    [("link", None), ("everything", None), ("everything", 0), ("everything", 1)],
+    ids=["the link", "both ways", "from the active", "from the standby"],
+)
 async def test_with_only_the_units_cut_from_each_other_nobody_takes_over_and_the_finding_is_told(
-    lab, in_namespaces, what, one_way
+    in_namespaces, lab, what, one_way
 ):
     async with lab.client.steady(0.02) as log:
         cut = lab.cut_partner_link if what == "link" else lab.cut_units
@@ -94,7 +97,7 @@ async def test_with_only_the_units_cut_from_each_other_nobody_takes_over_and_the
     assert log.failures() == []
 
 
-async def test_with_the_balancer_cut_from_the_active_unit_the_other_one_serves(lab, in_namespaces):
+async def test_with_the_balancer_cut_from_the_active_unit_the_other_one_serves(in_namespaces, lab):
     async with clients(lab):
         heal = lab.cut_balancer(0)
         await lab.until_serving(1)
@@ -113,7 +116,7 @@ async def rename_often(unit):
         await unit.call("set", param="hostname", value=f"lm-{number}")
 
 
-async def test_a_full_disk_refuses_changes_and_stops_nothing_else(open_laboratory, in_namespaces):
+async def test_a_full_disk_refuses_changes_and_stops_nothing_else(in_namespaces, open_laboratory):
     async with open_laboratory(disk_bytes=24 << 20) as lab:
         await lab.start()
         await lab.publish()
@@ -135,7 +138,7 @@ async def test_a_full_disk_refuses_changes_and_stops_nothing_else(open_laborator
 
 
 async def test_settings_changed_on_the_old_active_unit_during_the_failover_are_on_both_afterwards(
-    lab, in_namespaces
+    in_namespaces, lab
 ):
     old, new = lab.units
     heals = [lab.cut_units(), lab.cut_balancer(0)]
