@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 from weakref import WeakKeyDictionary
 
-from loadmaster_ha.agent.api.dispatch import Call, Refused
+from loadmaster_ha.agent.api.dispatch import Call, Refused, refuse_on_standby
 from loadmaster_ha.agent.api.unit import Snapshot, Unit
 from loadmaster_ha.agent.service_settings import ServerAddress, StoredKey
 from loadmaster_ha.agent.services import service, virtual_services
@@ -177,6 +177,7 @@ async def change(unit: Unit, plan: Callable[[Snapshot], Sequence[Change]]) -> Sn
             before = unit.settings.snapshot
             changes = plan(before)
             await unit.balancing.check_change(virtual_services(Preview(before, changes), unit.own_addresses))
+            refuse_on_standby(unit)  # it may have handed over while HAProxy was asked
             if unit.settings.snapshot is before:
                 unit.settings.commit(changes)
                 return unit.settings.snapshot

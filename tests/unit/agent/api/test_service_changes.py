@@ -8,6 +8,7 @@ from loadmaster_ha.agent.api.dispatch import Refused
 from loadmaster_ha.agent.api.service_changes import Preview, change
 from loadmaster_ha.agent.settings.model import Delete, Kind, Put
 from loadmaster_ha.agent.settings.store import Store
+from loadmaster_ha.domain.ha import UnitState
 
 SERVICE = Kind.VIRTUAL_SERVICE
 
@@ -24,9 +25,13 @@ class Unit:
 
     own_addresses = {"eth0": "10.0.2.4"}  # noqa: RUF012
 
-    def __init__(self, store, looks):
+    def __init__(self, store, looks, state=UnitState.ACTIVE):
         self.settings = store
+        self.state = state
         self.balancing = SimpleNamespace(check_change=looks)
+
+    def view(self):
+        return SimpleNamespace(state=self.state)
 
 
 def add(port):
@@ -76,6 +81,17 @@ async def test_a_change_that_comes_between_is_planned_around(store):
 
     assert rounds == [[80], [90, 80]]
     assert ports(store) == {"eth0:90/tcp": 1, "eth0:80/tcp": 2}
+
+
+async def test_a_unit_that_handed_over_meanwhile_stores_nothing(store):
+    async def look(_services):
+        unit.state = UnitState.STANDBY
+
+    unit = Unit(store, look)
+    with pytest.raises(Refused, match="unit is standby"):
+        await change(unit, add(80))
+
+    assert ports(store) == {}
 
 
 async def test_endless_changes_in_between_end_in_a_refusal(store):
