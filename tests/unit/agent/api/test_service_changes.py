@@ -1,5 +1,6 @@
 """Changes of services: what they would be is looked at first, and on settings that are still the same."""
 
+import itertools
 from types import SimpleNamespace
 
 import pytest
@@ -95,8 +96,10 @@ async def test_a_unit_that_handed_over_meanwhile_stores_nothing(store):
 
 
 async def test_endless_changes_in_between_end_in_a_refusal(store):
+    numbers = itertools.count()
+
     async def look(_services):
-        store.commit([Put(Kind.PARAMETER, "x", {"value": store.snapshot.revision})])
+        store.commit([Put(Kind.PARAMETER, "x", {"value": next(numbers)})])
 
     with pytest.raises(Refused, match="nothing was done") as refused:
         await change(Unit(store, look), add(80))
