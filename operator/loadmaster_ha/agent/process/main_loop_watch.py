@@ -36,18 +36,23 @@ class MainLoopWatch:
         self._stuck = stuck
         self._period = period
         self._patience = patience
-        self._owed = 0
+        # Each is written by one thread alone: the answer may come while the question is still being put.
+        self._asked = 0
+        self._answered = 0
 
     async def run(self) -> None:
         """Go on until cancelled."""
+        owed = 0
         while True:
-            if self._owed == 0:
-                self._post(self._answered)
-            self._owed += 1
+            if self._answered == self._asked:
+                owed = 0
+                self._asked += 1
+                self._post(self._answer)
+            owed += 1
             await asyncio.sleep(self._period)
-            if self._owed > self._patience:
+            if owed > self._patience and self._answered != self._asked:
                 self._stuck()
-                self._owed = 0
+                owed = 0
 
-    def _answered(self) -> None:
-        self._owed = 0
+    def _answer(self) -> None:
+        self._answered = self._asked
