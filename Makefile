@@ -1,6 +1,6 @@
 # Every target does its own set-up; `make` alone lists them.
-# Variables: PYTHON (3.11 or newer), WORKERS (parallel tests), SCHEDULES and SEED (simulate), ARGS (more arguments for pytest
-# or the demo), KEEP=1 and KUBECONFIG (demo).
+# Variables: PYTHON (3.11 or newer), WORKERS (parallel tests), ARGS (more arguments for pytest
+# or the demo), KEEP=1 and KUBECONFIG (demo), SCHEDULES and SEED (simulate).
 
 PYTHON ?= python3
 WORKERS ?= 2
@@ -15,7 +15,7 @@ FAST := test-unit test-contract test-integration test-simulation
 LONG := test-slow test-e2e
 
 .DEFAULT_GOAL := help
-.PHONY: help setup system haproxy control-plane demo test test-long $(FAST) $(LONG) lint format bench crds lock ci clean clean-all
+.PHONY: help setup system haproxy control-plane demo test test-long $(FAST) $(LONG) lint format bench crds lock ci clean clean-all simulate
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -58,6 +58,9 @@ lint: setup ## formatting, ruff, strict types, layers, and nothing in git that d
 
 format: setup ## rewrite the code in the project's format
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format .
+
+simulate: setup ## random schedules of an HA pair: SCHEDULES=100000 of them, from SEED=0 on
+	@nice $(BIN)/python -m tests.simulation.ha --count $(SCHEDULES) --first $(SEED) --workers $(WORKERS)
 
 bench: system control-plane ## measure; writes bench/results/*.json and prints tables
 	@$(BIN)/python -m bench $(ARGS)

@@ -55,7 +55,7 @@ def _changed(rules: tuple[Rule, ...], reason: str, **changes: Any) -> tuple[Rule
     return tuple(replace(rule, **changes) if rule.reason == reason else rule for rule in rules)
 
 
-def _yields_when_the_other_turns_active(work: Work) -> bool:
+def _when_the_other_is_active(work: Work) -> bool:
     report = work.report
     return (
         work.handover is not None
@@ -117,7 +117,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("takes over without asking the witness", decision, "testimony", _absent),
     Mutant(
         "yields as soon as the other one is active, before the probe saw it",
-        decision, "_ACTIVE_RULES", _changed(ACTIVE, "HandedOver", applies=_yields_when_the_other_turns_active),
+        decision, "_ACTIVE_RULES", _changed(ACTIVE, "HandedOver", applies=_when_the_other_is_active),
     ),
     Mutant("counts no probes before it says ready", Work, "confirmed", property(_always_confirmed)),
     Mutant("does not damp fail-backs", timing, "failback_delay", _undamped),
@@ -131,10 +131,6 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "never settles that both are active",
         decision, "_ACTIVE_RULES", _without(ACTIVE, "ConflictYielded"),
-    ),
-    Mutant(
-        "does not look for a partner when it starts",
-        decision, "_IDLE_RULES", _without(IDLE, "LookingForPartner"),
     ),
     Mutant(
         "forgets that the balancer may not reach the active unit",

@@ -193,7 +193,7 @@ class Unit:
         """From now on nobody renews the lease."""
         renewed = self.clock - RENEWAL * self._world.simulator.chance.random()
         self._lease_end = renewed + self.configuration.lease
-        self._world.simulator.after(self._lease_end - self.clock, self._world.changed)
+        self._world.simulator.after(self._lease_end - self.clock + 1e-6, self._world.changed)
 
     # The node process
 
