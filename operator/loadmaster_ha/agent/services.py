@@ -80,30 +80,47 @@ def unreadable(snapshot: Snapshot, own_addresses: Mapping[str, str]) -> tuple[st
     """Keys of the stored services that this unit cannot serve because it does not understand them."""
     entities = snapshot.entities(Kind.VIRTUAL_SERVICE)
     return tuple(
-        sorted(key for key, fields in entities.items() if not service(key, fields, {}, own_addresses))
+        sorted(key for key, fields in entities.items() if _place(key, fields, own_addresses) is None)
     )
 
 
-@dataclass(frozen=True, slots=True)
+def _place(
+    stored_key: str, fields: Fields, own_addresses: Mapping[str, str]
+) -> tuple[ServiceKey, int] | None:
+    """Where a service is, and its index; None when it makes no sense on this unit."""
+    key = _own_key(stored_key, own_addresses)
+    index = _Reader(fields, SERVICE_DEFAULTS).number("Index")
+    return None if key is None or index <= 0 else (key, index)
+
+
+@dataclass(slots=True)
 class _Built:
-    """A service and what it was built of. Settings never change in place: the same objects mean the same."""
+    """A service and what it was built of, which never changes in place."""
 
     fields: Fields
     servers: Mapping[str, Fields]
-    own_addresses: Mapping[str, str]
     service: VirtualService | None
 
-    def is_of(self, fields: Fields, servers: Mapping[str, Fields], own_addresses: Mapping[str, str]) -> bool:
-        return (
-            self.fields is fields
+    def is_of(self, fields: Fields, servers: Mapping[str, Fields]) -> bool:
+        if not (
+            _alike(self.fields, fields)
             and self.servers.keys() == servers.keys()
-            and all(self.servers[key] is each for key, each in servers.items())
-            and self.own_addresses == own_addresses
-        )
+            and all(_alike(self.servers[key], each) for key, each in servers.items())
+        ):
+            return False
+        # What was planned is stored by now: only the latter is kept.
+        self.fields, self.servers = fields, servers
+        return True
 
 
-_built: OrderedDict[str, _Built] = OrderedDict()
-"""The latest builds by key: a change of one service among a thousand builds one."""
+def _alike(one: Fields, other: Fields) -> bool:
+    return one is other or (
+        one == other and all(type(value) is type(other[name]) for name, value in one.items())
+    )
+
+
+_built: OrderedDict[tuple[str, str | None], _Built] = OrderedDict()
+"""The latest builds by key and own address: a change of one service among a thousand builds one."""
 
 
 def service(
@@ -117,10 +134,10 @@ def service(
         servers: its real servers' fields by `address:port`.
         own_addresses: interface name -> address.
     """
-    known = _built.get(stored_key)
-    if known is None or not known.is_of(fields, servers, own_addresses):
-        made = _build(stored_key, fields, servers, own_addresses)
-        known = _built[stored_key] = _Built(fields, dict(servers), dict(own_addresses), made)
+    which = stored_key, own_addresses.get(stored_key.rpartition(":")[0])
+    known = _built.get(which)
+    if known is None or not known.is_of(fields, servers):
+        known = _built[which] = _Built(fields, servers, _build(stored_key, fields, servers, own_addresses))
         if len(_built) > _MOST_BUILT:
             _built.popitem(last=False)
     return known.service
@@ -129,11 +146,11 @@ def service(
 def _build(
     stored_key: str, fields: Fields, servers: Mapping[str, Fields], own_addresses: Mapping[str, str]
 ) -> VirtualService | None:
-    key = _own_key(stored_key, own_addresses)
-    read = _Reader(fields, SERVICE_DEFAULTS)
-    index = read.number("Index")
-    if key is None or index <= 0:
+    place = _place(stored_key, fields, own_addresses)
+    if place is None:
         return None
+    key, index = place
+    read = _Reader(fields, SERVICE_DEFAULTS)
     tls = _tls(read)
     kind = read.word("VStype", _TYPES)
     if key.port == _TLS_PORT and tls is None and kind in _HTTP:

@@ -209,6 +209,8 @@ class Preview:
 
 
 def _merged(old: Fields, put: Put) -> Fields:
+    if not old and None not in put.fields.values():
+        return put.fields  # a thousand new services are not copied
     fields = {**old, **put.fields}
     return {name: value for name, value in fields.items() if value is not None}
 

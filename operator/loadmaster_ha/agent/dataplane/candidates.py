@@ -58,6 +58,16 @@ class Candidates:
         self._served = {service.index: service for service in candidate.services}
         self._certificates = candidate.certificates
 
+    def excerpt(
+        self, services: Iterable[VirtualService], node: Node, certificates: Mapping[str, str]
+    ) -> Configuration:
+        """A configuration with nothing but these services, which are all possible, to be tried by itself.
+
+        Raises:
+            words.Unprintable: a value cannot stand in a configuration.
+        """
+        return self._renderer.excerpt(services, node, certificates)
+
     def untried(self, wish: Wish, node: Node, known: Mapping[ServiceKey, str] | None = None) -> Candidate:
         """As wished, without what is known to be impossible."""
         return self._candidate(wish.services, wish.certificates, node, known or {})

@@ -73,11 +73,27 @@ class Renderer:
             words.Unprintable: a value cannot stand in a configuration.
             KeyError: a service uses a certificate that is not there.
         """
+        services = sorted(services, key=lambda each: each.index)
+        self._sections = self._sections_of(services, node)
+        return _put_together(services, self._sections, node, certificates)
+
+    def excerpt(
+        self, services: Iterable[VirtualService], node: Node, certificates: Mapping[str, str]
+    ) -> Configuration:
+        """As `render`, of a few services for once; the others are remembered beside them.
+
+        Raises:
+            words.Unprintable, KeyError: as `render`.
+        """
+        services = sorted(services, key=lambda each: each.index)
+        sections = self._sections_of(services, node)
+        self._sections |= sections
+        return _put_together(services, sections, node, certificates)
+
+    def _sections_of(self, services: Iterable[VirtualService], node: Node) -> dict[VirtualService, Section]:
         if node != self._node:
             self._node, self._sections = node, {}
-        services = sorted(services, key=lambda each: each.index)
-        self._sections = {each: self._section(each, node) for each in services}
-        return _put_together(services, self._sections, node, certificates)
+        return {each: self._section(each, node) for each in services}
 
     def _section(self, service: VirtualService, node: Node) -> Section:
         known = self._sections.get(service)

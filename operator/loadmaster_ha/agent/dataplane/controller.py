@@ -20,7 +20,6 @@ from loadmaster_ha.agent.dataplane import statistics
 from loadmaster_ha.agent.dataplane.applier import Applier, Done, reload_pause
 from loadmaster_ha.agent.dataplane.candidates import Candidates, Wish
 from loadmaster_ha.agent.dataplane.checker import Checker, plain_version
-from loadmaster_ha.agent.dataplane.configuration import render
 from loadmaster_ha.agent.dataplane.files import Folder
 from loadmaster_ha.agent.dataplane.limits import conflict, refusal
 from loadmaster_ha.agent.dataplane.model import Configuration, ConfigurationRefused, Node
@@ -178,10 +177,10 @@ class DataPlane:
         for service in changed:
             if reason := refusal(service, self._node, pems) or clashes.get(service.key):
                 raise ConfigurationRefused(reason, {service.key: reason})
-            self._must_be_free(service)
         if changed:
+            self._must_be_free(changed)
             try:
-                candidate = render(changed, self._node, pems)
+                candidate = self._candidates.excerpt(changed, self._node, pems)
             except Unprintable as error:
                 raise ConfigurationRefused(str(error)) from error
             async with self._trying:
@@ -198,12 +197,12 @@ class DataPlane:
             return {}
         return statistics.services(text, running.sections.values())
 
-    def _must_be_free(self, service: VirtualService) -> None:
+    def _must_be_free(self, services: Sequence[VirtualService]) -> None:
         running, written = self._applier.running, self._applier.written
         if running is not None:
             # A reload under way listens already on what it is to bring.
             own = _listens(running) | (_listens(written) if written is not None else set())
-            for key, reason in self._candidates.occupied([service], self._node, own).items():
+            for key, reason in self._candidates.occupied(services, self._node, own).items():
                 raise ConfigurationRefused(reason, {key: reason})
 
     async def _work(self) -> None:

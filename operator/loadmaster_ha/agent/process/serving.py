@@ -38,6 +38,11 @@ _SERVED_KINDS: Final = frozenset(
 _START_SECONDS: Final = 10.0
 """For so long an HAProxy that was just asked for may not be there without that being a failure."""
 
+_GATHER_SECONDS: Final = 0.03
+_GATHER_LIMIT: Final = 0.3
+"""Commits that follow each other so quickly are served together: what the partner changed at once comes in
+portions, and a reload for the first of them would keep the others waiting for the next one."""
+
 _STALE_SECONDS: Final = 2.0
 
 
@@ -81,7 +86,8 @@ class Serving:
         self._own_certificate = own_certificate
         self._health = health
         self._paths = paths_of(configuration)
-        self._changed = False
+        self._submission: asyncio.TimerHandle | None = None
+        self._changed_since = 0.0
         self.plane = DataPlane(
             Node(
                 paths=self._paths,
@@ -124,6 +130,8 @@ class Serving:
 
     async def close(self) -> None:
         """Stop working. HAProxy goes on."""
+        if self._submission is not None:
+            self._submission.cancel()
         await self.plane.close()
 
     # For the management API (`api.unit.Balancing`)
@@ -152,12 +160,19 @@ class Serving:
         self.plane.submit(*self._wanted())
 
     def _committed(self, kinds: frozenset[Kind]) -> None:
-        if not self._changed and kinds & _SERVED_KINDS:
-            self._changed = True
-            asyncio.get_running_loop().call_soon(self._submit)
+        if not kinds & _SERVED_KINDS:
+            return
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if self._submission is None:
+            self._changed_since = now
+        else:
+            self._submission.cancel()
+        due = min(now + _GATHER_SECONDS, self._changed_since + _GATHER_LIMIT)
+        self._submission = loop.call_at(due, self._submit)
 
     def _submit(self) -> None:
-        self._changed = False
+        self._submission = None
         self.plane.submit(*self._wanted())
 
     def _wanted(self) -> tuple[tuple[VirtualService, ...], dict[str, str]]:

@@ -154,7 +154,7 @@ def _differences(kind: Kind, now: _Entities, wanted: _Entities) -> Iterator[Chan
             yield Delete(kind, key)
     for key, fields in wanted.items():
         surplus = dict.fromkeys(now.get(key, {}).keys() - fields.keys())
-        yield Put(kind, key, {**surplus, **fields})
+        yield Put(kind, key, {**surplus, **fields} if surplus else fields)
 
 
 def _plain(entities: _Entities) -> dict[str, dict[str, Any]]:
