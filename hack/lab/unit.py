@@ -108,17 +108,14 @@ class Unit:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self.thaw()
-        self.kill()
-        await self._stack.aclose()
+        await self._end()
         await self._api.__aexit__(None, None, None)
 
     # -- what can be done to it
 
     async def start(self) -> None:
         """Start it (again). Does not wait until it serves."""
-        self.kill()
-        await self._stack.aclose()
+        await self._end()
         self._process = await self._stack.enter_async_context(
             Process(
                 f"unit {self.number}",
@@ -128,6 +125,14 @@ class Unit:
                 enter=self._enter,
             )
         )
+
+    async def _end(self) -> None:
+        """Leave no process of it, whatever state they are in."""
+        self.thaw()
+        self.kill()
+        if self._process is not None:
+            await self._process.ended()
+        await self._stack.aclose()
 
     async def stop(self) -> int:
         """SIGTERM, as systemd does, and wait for the end; the exit status."""
