@@ -188,12 +188,16 @@ class Unit:
         self._clock_stops -= 1
         if not self._clock_stops:
             self._clock_offset -= self._world.simulator.now - self._clock_stopped_at
+            self._look_when_lease_ends()
 
     def freeze_lease(self) -> None:
         """From now on nobody renews the lease."""
         renewed = self.clock - RENEWAL * self._world.simulator.chance.random()
         self._lease_end = renewed + self.configuration.lease
-        self._world.simulator.after(self._lease_end - self.clock + 1e-6, self._world.changed)
+        self._look_when_lease_ends()
+
+    def _look_when_lease_ends(self) -> None:
+        self._world.simulator.after(max(0.0, self._lease_end - self.clock) + 1e-6, self._world.changed)
 
     # The node process
 
