@@ -277,8 +277,8 @@ class Monitor:
         if any(u.configuration.preferred_host is not PreferredHost.NONE for u in self._world.units.values()):
             return
         since = self._active_at[other]
-        if now - since < 1.0:
-            return  # both at the same instant: `_check_both` sees to it
+        if now - since < 1.0 or self._clock_stood:
+            return  # both at the same instant: `_check_both` sees to it; or old words out of buffers
         if max(self._unwell_at[other], self._asked_at) >= since - 1.0 or not self._quiet_network.at:
             return
         if self._quiet_network.at > since or not self._connected(role):
