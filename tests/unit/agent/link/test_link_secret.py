@@ -2,9 +2,16 @@
 
 import asyncio
 
+from loadmaster_ha.agent.link.partner import LinkSettings
 from loadmaster_ha.agent.link.secret import KeyRing, derive_key
 
 ONE, OTHER = b"1" * 32, b"2" * 32
+
+
+def test_settings_do_not_show_the_secret():
+    settings = LinkSettings("10.0.2.4", 6973, "10.0.2.5", "correct-horse")
+    assert "correct-horse" not in f"{settings} {settings!r}"
+    assert "10.0.2.5" in repr(settings)
 
 
 def test_both_units_derive_the_same_key():
