@@ -36,8 +36,8 @@ COMPARE_EVERY: Final = 120.0
 FRAME_LIMIT: Final = 256 * 1024
 """Bytes of a message; entities are put together up to this."""
 
-WINDOW: Final = 4
-"""Messages with changes that may be unacknowledged: more would only wait in queues."""
+WINDOW: Final = 2
+"""Messages with changes that may be unacknowledged: more would only wait in queues, and take memory."""
 
 PATIENCE: Final = 10.0
 """Seconds without an answer after which something is said again."""
