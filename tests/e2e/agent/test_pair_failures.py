@@ -5,6 +5,7 @@ import contextlib
 
 import pytest
 
+from lab.namespaces import Cut
 from lab.nodes import Refused
 from lab.traffic import Client
 
@@ -95,6 +96,17 @@ async def test_with_only_the_units_cut_from_each_other_nobody_takes_over_and_the
         heal()
         await lab.until_settled(0)
     assert log.failures() == []
+
+
+async def test_a_partition_that_the_witness_cannot_see_into_ends_with_one_active_unit(in_namespaces, lab):
+    """A rule between the units' addresses drops what the balancer forwards for the standby as well."""
+    one, other = (unit.address for unit in lab.units)
+    async with lab.client.steady(0.02) as log:
+        heal = lab.places.cut(Cut(one, other), Cut(other, one))
+        await lab.balancer.until_up(True, True)
+        heal()
+        await lab.until_settled(0)
+    assert log.failures() == [], "both served meanwhile; nobody was turned away"
 
 
 async def test_with_the_balancer_cut_from_the_active_unit_the_other_one_serves(in_namespaces, lab):
