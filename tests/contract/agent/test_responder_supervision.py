@@ -230,6 +230,30 @@ def test_a_haproxy_that_cannot_start_is_told_and_tried_again(tmp_path):
         assert supervised.status() == 200  # what it means is the engine's to say
 
 
+def test_what_haproxy_says_is_told_in_the_form_of_all_lines_and_only_if_it_matters(tmp_path, haproxy):
+    command, port = haproxy
+    command.remove("-q")
+    configuration = Path(command[-1])
+    gone = free_port()
+    configuration.write_text(
+        configuration.read_text("ascii")
+        + f"backend shop\n    server till 127.0.0.1:{gone} check inter 100ms fall 1\n",
+        encoding="ascii",
+    )
+    with Supervised(tmp_path, log_format="json") as supervised:
+        node, _ = supervised.serving_node()
+        node.send("haproxy", command=command)
+        pid = node.wait_for("haproxy", lambda message: message["running"])["pid"]
+        eventually(lambda: served(port), "HAProxy serves")
+        os.kill(pid, signal.SIGUSR2)  # a reload
+        eventually(lambda: supervised.log.read_text().count("Server shop/till is DOWN") == 2, "told by both")
+        entries = [json.loads(line) for line in supervised.log.read_text("utf-8").splitlines()]
+
+    told = [(each["level"], each["message"]) for each in entries if each["message"].startswith("HAProxy: ")]
+    assert ("error", "HAProxy: backend 'shop' has no server available!") in told
+    assert not [message for _, message in told if "stopped" in message or "success" in message], told
+
+
 def test_a_killed_supervisor_leaves_nothing_behind_but_connections_that_finish(tmp_path, haproxy):
     command, port = haproxy
     with Supervised(tmp_path) as supervised:

@@ -64,6 +64,7 @@ def start(
     on_parents_death: int,
     keep: Sequence[int] = (),
     nice: int = 0,
+    output: int | None = None,
 ) -> Child:
     """Start a program, found by PATH.
 
@@ -74,12 +75,16 @@ def start(
         on_parents_death: the signal that the kernel sends it when this process dies.
         keep: descriptors that it inherits beside the three standard ones.
         nice: its niceness, 0 to 19.
+        output: a descriptor that is its standard output and error; None: it has this process' own.
     """
     parent = os.getpid()
     pid = os.fork()
     if pid:
         return Child(pid, command, now)
     try:  # from here on it is the child: nothing may return
+        if output is not None:
+            os.dup2(output, 1)
+            os.dup2(output, 2)
         _become(parent, on_parents_death, keep, nice)
         os.execvpe(command[0], list(command), dict(environment))  # noqa: S606 - a command of our own making
     except BaseException as problem:  # noqa: BLE001 - whatever it was, two supervisors must not run

@@ -21,6 +21,10 @@ class Console:
         self._text = style == "text"
         self._least = _LEVELS.index(level)
 
+    def debug(self, message: str, **fields: object) -> None:
+        """What only helps to find a mistake."""
+        self._write("debug", message, fields)
+
     def info(self, message: str, **fields: object) -> None:
         """What goes as it should."""
         self._write("info", message, fields)
@@ -39,10 +43,8 @@ class Console:
         now = time.time()
         if self._text:
             shown = " ".join(f"{name}={value}" for name, value in fields.items())
-            line = (
-                f"{time.strftime('%H:%M:%S', time.localtime(now))},{int(now % 1 * 1000):03} {level.upper():7}"
-            )
-            line = f"{line} {message}" + (f" [{shown}]" if shown else "")
+            line = f"{time.strftime('%H:%M:%S', time.localtime(now))} {level.upper():7} {message}"
+            line += f" [{shown}]" if shown else ""
         else:
             stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03}+00:00"
             entry = {"time": stamp, "level": level, "logger": "supervisor", "message": message, **fields}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import signal
 
 from loadmaster_ha.agent.process import children
+from loadmaster_ha.agent.process.haproxy_log import HAProxyLog
 
 TYPE_CHECKING = False  # typing would be a part of what this small process holds
 
@@ -35,6 +36,7 @@ class HAProxyProcess:
     ) -> None:
         self._loop = loop
         self._console = console
+        self._log = HAProxyLog(loop, console)
         self._environment = environment
         self._changed = changed
         self._child: children.Child | None = None
@@ -78,6 +80,7 @@ class HAProxyProcess:
             environment=self._environment,
             now=now,
             on_parents_death=signal.SIGUSR1,
+            output=self._log.output,
         )
         self.starts += 1
         self._console.info("HAProxy is started", pid=self._child.pid)
@@ -125,3 +128,7 @@ class HAProxyProcess:
             self._child.send_group(number)
         self._child.send(number)
         self._due = now + _REPEAT
+
+    def close(self) -> None:
+        """Read no more of what it says."""
+        self._log.close()
