@@ -1,10 +1,10 @@
-"""Where the settings of a node agent come from: file, environment and flags, and refusals that name the place.
+"""Where a node agent's settings come from: file, environment and flags, and refusals that name the place.
 
 The table of settings is `configuration`.
 """
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,21 @@ from loadmaster_ha.agent.configuration import (
 )
 
 _BY_PATH: Final = {option.path: name for name, option in OPTIONS.items()}
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """Refuses a key that is given twice, of which YAML's readers take the last without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:  # noqa: FBT001, FBT002 - PyYAML's
+        """Build one mapping."""
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"{key.value} is given twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
 
 
 def load(file: Path | None, flags: Mapping[str, str | None], environment: Mapping[str, str]) -> Configuration:
@@ -50,7 +65,7 @@ def from_yaml(file: Path) -> dict[str, Any]:
         InvalidConfiguration: the file cannot be read, is no YAML, or says something that cannot be used.
     """
     try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        document = yaml.load(file.read_text(encoding="utf-8"), Loader=_StrictLoader)  # noqa: S506 - a safe one
     except OSError as problem:
         raise InvalidConfiguration(f"{file} cannot be read: {problem.strerror}") from problem
     except (yaml.YAMLError, UnicodeDecodeError) as problem:

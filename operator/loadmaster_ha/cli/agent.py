@@ -50,8 +50,20 @@ def duration(text: str) -> int:
     return int(match[1]) * _UNITS[match[2]]
 
 
+class _Version(argparse.Action):
+    """As argparse's own, but looks the version up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        """Print and end."""
+        from importlib.metadata import version  # noqa: PLC0415 - takes longer than most commands
+
+        print(f"{parser.prog} {version('loadmaster-ha-operator')}")
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="loadmaster-agent", description=__doc__.splitlines()[0])
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     run = commands.add_parser("run", help="run the agent", description="Run the node agent.")
     run.add_argument("--check", action="store_true", help="only say what is wrong with the configuration")
@@ -128,13 +140,15 @@ def _run(given: argparse.Namespace) -> int:
 def _check_machine(configuration: Configuration) -> int:
     """Look at what depends on this machine, too, and change nothing."""
     # The data plane's libraries are only wanted here: not for `status`.
-    from loadmaster_ha.agent.process.machine_check import findings  # noqa: PLC0415
+    from loadmaster_ha.agent.process.machine_check import findings, remarks  # noqa: PLC0415
 
     found = findings(configuration)
     for line in found:
         print(f"loadmaster-agent: {line}", file=sys.stderr)
     if not found:
         print("The configuration is good.")
+        for line in remarks(configuration):
+            print(f"Note: {line}.")
     return MISUSED if found else OK
 
 

@@ -68,7 +68,7 @@ def _settings(sync: JSON) -> str:
     if sync["pending"]:
         return f"{sync['pending']} not acknowledged by the partner"
     return (
-        f"as the partner's, {sync['lastSuccess']}"
+        f"as the partner's, compared at {sync['lastSuccess']}"
         if sync["lastSuccess"]
         else "not compared with a partner yet"
     )

@@ -8,6 +8,8 @@ import signal
 import socket
 import ssl
 import stat
+import tempfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -27,7 +29,7 @@ def single(tmp_path_factory):
 
 
 def test_a_good_configuration_is_0_and_a_bad_one_is_2_with_every_mistake(tmp_path):
-    good = agent("run", "--check", "--interfaces", "127.0.0.1/8")
+    good = agent("run", "--check", "--interfaces", "127.0.0.1/8", "--mode", "Single")
     assert (good.returncode, good.stdout, good.stderr) == (0, "The configuration is good.\n", "")
     bad = agent("run", "--check", "--balancer-probe-threshold", "0", "--metrics-port", "8443")
     assert bad.returncode == 2
@@ -147,4 +149,18 @@ def test_what_is_in_the_way_at_a_start_is_said_and_ends_with_2(tmp_path):
         owner.listen()
         unit.start()
         assert unit.process.wait(60) == 2
-        assert unit.logged("address already in use")
+        assert unit.logged(f"management: cannot listen on {unit.address}:8443: another program listens there")
+        assert not unit.logged("started again")
+
+
+def test_check_remarks_what_a_pair_would_miss_and_is_content():
+    with tempfile.TemporaryDirectory() as folder:  # short: sockets' paths are
+        folders = [f"--state-directory={folder}", f"--run-directory={folder}"]
+        given = agent("check", "--interfaces=127.0.0.1/8", "--mode=Master", *folders)
+    assert given.returncode == 0, given.stderr
+    assert "Note: partner.address is not given" in given.stdout
+
+
+def test_the_version_is_told():
+    told = agent("--version")
+    assert (told.returncode, told.stdout) == (0, f"loadmaster-agent {version('loadmaster-ha-operator')}\n")

@@ -29,6 +29,8 @@ RELOAD_PAUSE: Final = 1.0
 _FREE_OLD_WORKERS: Final = 8
 _LONGEST_RELOAD_PAUSE: Final = 30.0
 
+_STATES: Final = "servers.state"
+
 _LOOK_AGAIN: Final = 0.05
 _PATIENCE: Final = 60
 """Looks for a master beside a worker that serves: while HAProxy starts or reloads, one is there first."""
@@ -118,6 +120,7 @@ class Applier:
             OSError: the files could not be written.
         """
         if processes is None:
+            self.folder.put({_STATES: server_state.EMPTY})  # read at the start
             self._write(wanted)
             self._tidy(wanted)
             return Done.FILES
@@ -198,8 +201,7 @@ class Applier:
         former = self.running
         rows = await self.master.worker(["show servers state"])
         states = server_state.handed_over(rows, wanted.sections, former.sections if former else None)
-        name = "servers.state"
-        self.folder.put({name: states})
+        self.folder.put({_STATES: states})
         self.reloaded_at = asyncio.get_running_loop().time()
         try:
             processes = await self.master.reload()
@@ -211,7 +213,7 @@ class Applier:
                     await self.master.reload()
             raise
         finally:
-            self.folder.put({name: server_state.EMPTY})
+            self.folder.put({_STATES: server_state.EMPTY})
         self.running, self._identity = wanted, (processes.master, *processes.workers)
         self.lingering.clear()
         self._tidy(wanted)

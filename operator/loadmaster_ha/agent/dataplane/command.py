@@ -11,6 +11,7 @@ agent speaks with both.
 
 import os
 import pwd
+import shutil
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ from typing import Final
 
 LONGEST_SOCKET_PATH: Final = 90
 """Bytes: of unix(7)'s 108 HAProxy takes some for the temporary name that it binds to first."""
+
+_ADMINISTRATORS: Final = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,15 @@ class Paths:
                 raise ValueError(
                     f"account {account} cannot enter {folder}: choose another folder for HAProxy's sockets"
                 )
+
+
+def program(binary: str) -> str:
+    """The path of a program that is given by name; what is nowhere stays as it is, and fails when it is run.
+
+    Distributions keep HAProxy among the administrator's programs, which other accounts' PATH leaves out.
+    """
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *_ADMINISTRATORS])
+    return shutil.which(binary, path=path) or binary
 
 
 def command_line(paths: Paths, *, binary: str = "haproxy") -> list[str]:

@@ -123,5 +123,8 @@ class HealthWatch:
     def _learn(self, health: Health) -> None:
         former, self.health = self.health, health
         if former.condition is not health.condition:
-            log.log(logging.INFO if health.healthy else logging.ERROR, "%s", health.detail)
+            # Before its first start it cannot run: no news. A start that fails is told by who starts it.
+            starting = former.condition is Condition.UNKNOWN and health.condition is Condition.DEAD
+            level = logging.DEBUG if starting else logging.INFO if health.healthy else logging.ERROR
+            log.log(level, "%s", health.detail)
             self._changed(health)

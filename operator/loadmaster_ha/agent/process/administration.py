@@ -67,7 +67,9 @@ class Administration:
             },
             "synchronisation": {
                 "pending": link.lag,
-                "lastSuccess": None if link.last_success is None else link.last_success.isoformat(),
+                "lastSuccess": None
+                if link.last_success is None
+                else link.last_success.isoformat(timespec="seconds"),
             },
             **self._more(),
         }

@@ -8,10 +8,11 @@ and with 0 after a clean stop.
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import sys
-from collections.abc import Coroutine, Hashable, Mapping
+from collections.abc import Coroutine, Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -107,14 +108,17 @@ class Node:
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._store.close)
             stack.push_async_callback(self._serving.close)
-            await self._server.start(given.management_address or main, given.management_port)
+            address, port = given.management_address or main, given.management_port
+            with _binding("management", address, port):
+                await self._server.start(address, port)
             stack.push_async_callback(self._server.stop, 2.0)
             metrics = AgentMetrics(self._reading)
-            await stack.enter_async_context(
-                metrics_page.serving(metrics.registry, given.metrics_address or main, given.metrics_port)
-            )
+            address, port = given.metrics_address or main, given.metrics_port
+            with _binding("metrics", address, port):
+                await stack.enter_async_context(metrics_page.serving(metrics.registry, address, port))
             control = Control(given.control_socket, self._administration.handlers())
-            await control.start()
+            with _binding("runDirectory", str(given.control_socket)):
+                await control.start()
             stack.push_async_callback(control.stop)
             stack.push_async_callback(self._end_tasks)
             stack.push_async_callback(self._availability.end)
@@ -229,6 +233,24 @@ class Node:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@contextlib.contextmanager
+def _binding(setting: str, *place: str | int) -> Iterator[None]:
+    """Around what listens: a refusal names the setting.
+
+    Raises:
+        InvalidConfiguration: the system refuses.
+    """
+    try:
+        yield
+    except OSError as problem:
+        where = ":".join(map(str, place))
+        hint = {
+            errno.EADDRINUSE: "another program listens there",
+            errno.EADDRNOTAVAIL: "this machine has no such address",
+        }.get(problem.errno or 0, os.strerror(problem.errno) if problem.errno else str(problem))
+        raise InvalidConfiguration(f"{setting}: cannot listen on {where}: {hint}") from problem
 
 
 async def run(talk: Supervision) -> int:

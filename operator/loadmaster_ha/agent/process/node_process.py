@@ -185,12 +185,17 @@ class NodeProcess:
         pause = _PAUSES[min(self._pause, len(_PAUSES) - 1)]
         self._pause += 1
         self._due = now + pause
-        if self.wanted:
-            self.restarts += 1
-            self._console.error(
-                f"The node process has {child.outcome}; it is started again in {pause:g} s", pid=pid
-            )
         return True
+
+    def count_restart(self) -> None:
+        """Say that it is started again, if it is."""
+        if self.wanted and self._child is not None and self._due is not None:
+            self.restarts += 1
+            pause = max(0.0, self._due - self._loop.now())
+            self._console.error(
+                f"The node process has {self._child.outcome}; it is started again in {pause:.1f} s",
+                pid=self._child.pid,
+            )
 
     def fresh(self) -> None:
         """Forget earlier deaths: a new boot."""

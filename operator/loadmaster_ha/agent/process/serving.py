@@ -17,7 +17,7 @@ from typing import Any, Final
 from loadmaster_ha.agent.api.dispatch import Refused
 from loadmaster_ha.agent.api.unit import ServiceStatistics
 from loadmaster_ha.agent.configuration import Configuration
-from loadmaster_ha.agent.dataplane.command import Paths, command_line
+from loadmaster_ha.agent.dataplane.command import Paths, command_line, program
 from loadmaster_ha.agent.dataplane.controller import DataPlane
 from loadmaster_ha.agent.dataplane.model import ConfigurationRefused, Node
 from loadmaster_ha.agent.process.haproxy_health import HAProxyHealth
@@ -80,7 +80,7 @@ class Serving:
         health: HAProxyHealth,
     ) -> None:
         self._managed = configuration.haproxy_mode == "Managed"
-        self._binary = configuration.haproxy_binary
+        self._binary = program(configuration.haproxy_binary)
         self._own_addresses = own_addresses
         self._store = store
         self._own_certificate = own_certificate
@@ -97,7 +97,7 @@ class Serving:
                 threads=configuration.haproxy_threads,
                 account=configuration.haproxy_user,
             ),
-            binary=configuration.haproxy_binary,
+            binary=self._binary,
             external=not self._managed,
             watch=health.watch,
         )

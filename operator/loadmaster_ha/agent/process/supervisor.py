@@ -45,7 +45,7 @@ _QUICK: Final = 3.0
 _NICE: Final = -5
 """The responder's, where it is allowed (CAP_SYS_NICE)."""
 
-SILENT: Final = (503, "Unit is not available")
+SILENT: Final = (503, "Unit is unavailable")
 """While the node process starts, is silent, or has ended."""
 
 # What the supervisor is about. Each phase ends when what it waits for has happened, or at its deadline.
@@ -90,6 +90,7 @@ class Supervisor:
         self._kept: dict[str, Any] = {}
         self._wanted: tuple[tuple[str, int], ...] = ()
         self._bind_due = float("inf")
+        self._unbound: dict[tuple[str, int], str] = {}
         self._unheard = False
         self._last_probe: float | None = None
         self._last_ok = float("-inf")
@@ -113,6 +114,7 @@ class Supervisor:
             self._responder.close()
             self._node.signal(signal.SIGKILL)
             self._haproxy.stop(signal.SIGTERM)
+            self._haproxy.close()
             signal.set_wakeup_fd(-1)
             for end in wakeup:
                 end.close()
@@ -143,16 +145,18 @@ class Supervisor:
 
     def _reap(self) -> None:
         for pid, status in children.reap():
-            if self._node.reaped(pid, status) and self._phase == RUNNING:
+            if self._node.reaped(pid, status):
                 self._node_ended()
             self._haproxy.reaped(pid, status)
 
     def _node_ended(self) -> None:
-        if not self._said and self._node.status == MISUSED:
+        if self._phase == RUNNING and not self._said and self._node.status == MISUSED:
             self._console.error("The node process cannot run with this configuration, as it said above")
             self._exit = MISUSED
             self._node.wanted = False
             self._end_now()
+        else:
+            self._node.count_restart()
 
     def _received(self, message: messages.Message) -> None:
         kind = message["kind"]
@@ -192,7 +196,13 @@ class Supervisor:
         failed = self._responder.listen(self._wanted)
         self._bind_due = now + _BIND_RETRY if failed else float("inf")
         for (host, port), reason in failed.items():
-            self._console.error(f"The health port cannot listen on {host}:{port}: {reason}; tried again")
+            if self._unbound.get((host, port)) != reason:
+                self._console.error(
+                    f"The health port cannot listen on {host}:{port}: {reason}; tried again every second"
+                )
+        for host, port in self._unbound.keys() - failed.keys() & set(self._wanted):
+            self._console.info(f"The health port listens on {host}:{port} now")
+        self._unbound = failed
         self._node.send(
             messages.LISTENING,
             bound=sorted([host, real] for (host, _), real in self._responder.ports().items()),
