@@ -57,7 +57,7 @@ SEEN = Bound(
     "returns * interval + margin", "from the first possible 200 until the balancer sends new connections"
 )
 CHANGING = Bound(
-    "(threshold + 1) * interval + partnerTimeout + heartbeat + margin",
+    "(threshold + 1) * interval + partnerTimeout + 2.5 * heartbeat + margin",
     "both answer 200: a switch-over, or both find out that both are active",
 )
 UNNOTICED = Bound(

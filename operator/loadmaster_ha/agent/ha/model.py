@@ -87,6 +87,8 @@ class Report:
     handover_kind: HandoverKind = HandoverKind.PLANNED
     handover_hold: float | None = None
     """How long the one that takes over is to hold off Prefer Master; None: until undone."""
+    handover_for: str = ""
+    """Boot id of the partner that the switch-over is meant for; after a restart it does not take it."""
     probe_age: float | None = None
     """Seconds since the balancer's last probe; None: never probed since the start."""
     confirmed: bool = False

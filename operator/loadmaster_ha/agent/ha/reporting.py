@@ -23,6 +23,7 @@ def report(work: Work) -> Report:
         detail=work.message,
         handover_kind=handover.kind if handover is not None else HandoverKind.PLANNED,
         handover_hold=handover.hold if handover is not None else None,
+        handover_for=handover.partner_boot if handover is not None else "",
         probe_age=work.probe_age,
         confirmed=work.confirmed,
         insists=conflict.insists(work),

@@ -81,6 +81,8 @@ class Handover:
     since: float
     deadline: float
     hold: float | None = None
+    partner_boot: str = ""
+    """Boot id of the partner that is to take over."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,8 @@ def begin(work: Work, identity: str, kind: HandoverKind, hold: float | None = No
     """Start to hand over, or say at once why not."""
     hindered = obstacle(work)
     limit = timing.handover_limit(work.configuration)
-    work.handover = Handover(identity, kind, work.now, work.now + limit, hold)
+    partner_boot = work.report.boot_id if work.report is not None else ""
+    work.handover = Handover(identity, kind, work.now, work.now + limit, hold, partner_boot)
     if hindered is not None:
         finish(work, *hindered, done=False)
 
@@ -163,6 +164,7 @@ def may_take(work: Work) -> bool:
     return (
         report is not None
         and bool(report.handover)
+        and report.handover_for in ("", work.boot_id)
         and work.partner_is is PartnerIs.ACTIVE
         and work.able
         and work.probes.first is not None

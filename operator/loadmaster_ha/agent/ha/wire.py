@@ -42,6 +42,7 @@ def decode(body: Mapping[str, Any]) -> Report:
         detail=_text(body, "detail", ""),
         handover_kind=_word(HandoverKind, body, "handover_kind", HandoverKind.PLANNED),
         handover_hold=_maybe_duration(body, "handover_hold"),
+        handover_for=_text(body, "handover_for", ""),
         probe_age=_maybe_duration(body, "probe_age"),
         confirmed=_flag(body, "confirmed", default=False),
         insists=_flag(body, "insists", default=False),

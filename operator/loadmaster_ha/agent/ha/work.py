@@ -224,12 +224,25 @@ class Work:
     @property
     def cut_off(self) -> bool:
         """Whether the balancer misses this unit alone: it has probed the partner T times more."""
-        return self.unprobed and self._probes_behind() > self._lead()
+        report, lead = self.report, self._lead()
+        # A prober that comes back asks one of the two first: that alone says nothing.
+        return (
+            report is not None
+            and report.healthy_for >= lead
+            and self.unprobed
+            and self._probes_behind() > lead
+        )
 
     @property
     def partner_cut_off(self) -> bool:
         """Whether the balancer misses the partner alone: it has probed this unit T times more."""
-        return self.partner_unprobed and -self._probes_behind() > self._lead()
+        since, lead = self.probes.since, self._lead()
+        return (
+            since is not None
+            and self.now - since >= lead
+            and self.partner_unprobed
+            and -self._probes_behind() > lead
+        )
 
     def _lead(self) -> float:
         return self.configuration.probe_threshold * self.configuration.probe_interval

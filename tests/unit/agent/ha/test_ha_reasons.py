@@ -1,6 +1,7 @@
 """Every rule of the decision table occurs, with words for people."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from tests.support.ha_engine import Driven, active_master, report, standby_slave
@@ -85,8 +86,21 @@ def same_mode() -> Driven:
 
 
 def partner_cut_off() -> Driven:
-    driven = standby_slave().probe()
-    return driven.wait(3, hears=report(ACTIVE, Mode.MASTER, probe_age=20.0))
+    driven = standby_slave()
+    for _ in range(4):
+        driven.probe().wait(4, hears=report(ACTIVE, Mode.MASTER, probe_age=20.0))
+    return driven
+
+
+def test_a_prober_that_comes_back_to_one_unit_first_moves_nobody():
+    driven = standby_slave().wait(60, hears=report(ACTIVE, Mode.MASTER, probe_age=60.0)).probe()
+    assert driven.wait(1, hears=report(ACTIVE, Mode.MASTER, probe_age=61.0)).view.state is STANDBY
+
+
+def test_a_switchover_meant_for_the_process_before_a_restart_is_not_taken():
+    meant = report(ACTIVE, Mode.MASTER, handover="s1", handover_for="boot-0")
+    assert standby_slave().give(PartnerReported(meant)).view.state is STANDBY
+    assert standby_slave().give(PartnerReported(replace(meant, handover_for="boot-1"))).view.state is ACTIVE
 
 
 def partner_active() -> Driven:
