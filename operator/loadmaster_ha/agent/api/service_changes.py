@@ -6,8 +6,8 @@ stored, and two clients (or a client and the partner) cannot both create the sam
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -170,13 +170,20 @@ async def change(unit: Unit, plan: Callable[[Snapshot], Sequence[Change]]) -> Sn
     Raises:
         Refused: `plan` or the data plane refuses, and nothing has been changed.
     """
-    # One at a time, or many clients would make each other begin anew; the partner's changes still come
-    # between.
+    # One at a time, or many clients would make each other begin anew. The partner's changes still come in
+    # between, hundreds of them when it was away: what they leave as it was tried is not tried again.
     async with _changing.setdefault(unit, asyncio.Lock()):
+        tried: set[VirtualService] | None = None
         for _ in range(_ATTEMPTS):
             before = unit.settings.snapshot
             changes = plan(before)
-            await unit.balancing.check_change(virtual_services(Preview(before, changes), unit.own_addresses))
+            former = virtual_services(before, unit.own_addresses)
+            services = virtual_services(Preview(before, changes), unit.own_addresses)
+            known = {id(each) for each in former}  # a service that did not change is not built anew
+            new = _unnumbered(each for each in services if id(each) not in known)
+            if tried is None or not new <= tried:
+                await unit.balancing.check_change(services)
+                tried = new.union(tried or ())
             refuse_on_standby(unit)  # it may have handed over while HAProxy was asked
             if unit.settings.snapshot is before:
                 unit.settings.commit(changes)
@@ -184,6 +191,14 @@ async def change(unit: Unit, plan: Callable[[Snapshot], Sequence[Change]]) -> Sn
     raise Refused(
         503, "Others change the settings at the same time, again and again: nothing was done. Try again."
     )
+
+
+def _unnumbered(services: Iterable[VirtualService]) -> set[VirtualService]:
+    """The services without their numbers: which one is free changes with every service that others create."""
+    return {
+        replace(each, index=0, real_servers=tuple(replace(server, index=0) for server in each.real_servers))
+        for each in services
+    }
 
 
 class Preview:

@@ -71,16 +71,11 @@ async def test_what_the_data_plane_refuses_is_not_stored(store):
 
 
 async def test_a_change_that_comes_between_is_planned_around(store):
-    rounds = []
-
-    async def look(services):
-        rounds.append([each.key.port for each in services])
-        if len(rounds) == 1:  # the partner's, while HAProxy is being asked
-            store.commit([Put(SERVICE, "eth0:90/tcp", {"Index": 1})])
+    async def look(_services):  # the partner's, while HAProxy is being asked
+        store.commit([Put(SERVICE, "eth0:90/tcp", {"Index": 1})])
 
     await change(Unit(store, look), add(80))
 
-    assert rounds == [[80], [90, 80]]
     assert ports(store) == {"eth0:90/tcp": 1, "eth0:80/tcp": 2}
 
 
@@ -95,17 +90,33 @@ async def test_a_unit_that_handed_over_meanwhile_stores_nothing(store):
     assert ports(store) == {}
 
 
-async def test_endless_changes_in_between_end_in_a_refusal(store):
+async def test_whatever_others_change_meanwhile_a_service_is_tried_once(store):
+    looks = []
+
+    async def look(services):
+        looks.append(len(services))
+        store.commit([Put(SERVICE, f"eth0:{90 + len(looks)}/tcp", {"Index": 10 * len(looks)})])
+
+    unit = Unit(store, look)
+    await change(unit, add(80))
+    await change(unit, lambda _: [Delete(SERVICE, "eth0:80/tcp")])
+
+    assert looks == [1, 1]
+    assert ports(store) == {"eth0:91/tcp": 10, "eth0:92/tcp": 20}
+
+
+async def test_endless_changes_of_the_same_service_end_in_a_refusal(store):
     numbers = itertools.count()
 
     async def look(_services):
-        store.commit([Put(Kind.PARAMETER, "x", {"value": next(numbers)})])
+        store.commit([Put(SERVICE, "eth0:80/tcp", {"NickName": f"n{next(numbers)}"})])
 
+    store.commit([Put(SERVICE, "eth0:80/tcp", {"Index": 1})])
     with pytest.raises(Refused, match="nothing was done") as refused:
-        await change(Unit(store, look), add(80))
+        await change(Unit(store, look), lambda _: [Put(SERVICE, "eth0:80/tcp", {"Idletime": 5})])
 
     assert refused.value.status == 503
-    assert ports(store) == {}
+    assert "Idletime" not in store.snapshot.get(SERVICE, "eth0:80/tcp")
 
 
 def test_a_preview_puts_takes_away_and_deletes(store):
