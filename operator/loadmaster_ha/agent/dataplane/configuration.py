@@ -7,6 +7,7 @@ one of 1,000 services costs one.
 """
 
 import hashlib
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -122,16 +123,15 @@ def _put_together(
             lists[certificate_list(service, node)] = "".join(f"{path}\n" for path in files)
             used |= files
     common = _common(node)
-    texts = [sections[service].text for service in services]
     fingerprint = fingerprint_of(
-        [
-            common,
-            *texts,
-            *(part for files in (lists, used) for item in sorted(files.items()) for part in item),
-        ]
+        itertools.chain(
+            [common],
+            (sections[service].text for service in services),
+            (part for files in (lists, used) for item in sorted(files.items()) for part in item),
+        )
     )
     return Configuration(
-        text="\n".join([common.replace(FINGERPRINT, fingerprint, 1), *texts]),
+        fingerprint=fingerprint,
         common=common,
         sections={sections[service].name: sections[service] for service in services},
         lists=lists,

@@ -6,7 +6,7 @@ text because servers can be changed without a reload (`difference`).
 
 import hashlib
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -125,7 +125,8 @@ class Section:
 class Configuration:
     """Everything that HAProxy reads: `haproxy.cfg` and the files beside it."""
 
-    text: str
+    fingerprint: str
+    """What `show info` calls the description: tells what a running HAProxy has read."""
     common: str
     """What all services share: the part of `text` before the first of them, without the fingerprint."""
     sections: Mapping[str, Section]
@@ -135,16 +136,15 @@ class Configuration:
     """PEM texts (certificate, chain, key) by their path beside `haproxy.cfg`."""
 
     @property
-    def fingerprint(self) -> str:
-        """What `show info` calls the description: tells what a running HAProxy has read."""
-        return fingerprint_in(self.text)
+    def text(self) -> str:
+        """`haproxy.cfg`. Put together when it is asked for: of a thousand services it is long."""
+        head = self.common.replace(FINGERPRINT, self.fingerprint, 1)
+        return "\n".join([head, *(section.text for section in self.sections.values())])
 
     def excerpt(self, names: Collection[str]) -> "Configuration":
         """What all share and these sections only; they do not depend on each other."""
         sections = {name: section for name, section in self.sections.items() if name in names}
-        head = self.common.replace(FINGERPRINT, self.fingerprint, 1)
-        text = "\n".join([head, *(section.text for section in sections.values())])
-        return replace(self, text=text, sections=sections)
+        return replace(self, sections=sections)
 
     def key_at(self, line: int) -> ServiceKey | None:
         """Whose line of `text` this is (the first line is 1); None: nobody's."""
@@ -165,7 +165,7 @@ def fingerprint_in(text: str) -> str:
     return found[1] if found else ""
 
 
-def fingerprint_of(parts: list[str]) -> str:
+def fingerprint_of(parts: Iterable[str]) -> str:
     """A fingerprint of these texts."""
     digest = hashlib.sha256()
     for part in parts:
