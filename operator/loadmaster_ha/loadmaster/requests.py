@@ -93,7 +93,7 @@ def _checked(parameter: Parameter, value: Json) -> Json:
         if len(text) > parameter.longest:
             raise InvalidValueError(f"is too long: {parameter.longest} characters at most")
         if parameter.pattern and not _pattern(parameter.pattern).fullmatch(text):
-            raise InvalidValueError(f"is not as it has to be. {parameter.documentation}".rstrip())
+            raise InvalidValueError(f"does not fit. {parameter.documentation}".rstrip())
         if parameter.choices:
             return _choice(parameter.choices, text)
     return value

@@ -135,7 +135,7 @@ SERVICE: Final = Record(
 
 _WHICH: Final = (
     Parameter("vs", Kind.TEXT, "Address of the service, or its index (then port and prot are left out)."),
-    Parameter("port", Kind.TEXT, "Its port.", pattern=r"\*|[0-9]{1,5}"),
+    Parameter("port", Kind.TEXT, "Its port: 1 to 65535.", pattern=r"\*|[0-9]{1,5}"),
     Parameter("prot", Kind.TEXT, "Its protocol.", choices=("tcp", "udp")),
 )
 _WHICH_REQUIRED: Final = (
@@ -301,7 +301,7 @@ _NOT_HERE: Final = (
 )
 _CHANGES: Final = (
     Parameter("VSAddress", Kind.ADDRESS, "New address."),
-    Parameter("VSPort", documentation="New port.", pattern=r"\*|[0-9]{1,5}"),
+    Parameter("VSPort", documentation="New port: 1 to 65535.", pattern=r"\*|[0-9]{1,5}"),
     Parameter("Protocol", documentation="New protocol.", choices=("tcp", "udp")),
 )
 
