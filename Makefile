@@ -14,6 +14,9 @@ PYTEST = $(BIN)/python -m pytest -q --durations=5 --numprocesses=$(WORKERS)
 FAST := test-unit test-contract test-integration test-simulation
 LONG := test-slow test-e2e
 
+# Debian keeps haproxy, keepalived and nft where ordinary accounts do not look.
+export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
+
 .DEFAULT_GOAL := help
 .PHONY: help setup system haproxy control-plane demo test test-long $(FAST) $(LONG) lint format bench crds lock ci clean clean-all simulate
 

@@ -17,6 +17,11 @@ settings.register_profile("short", deadline=None, print_blob=True)
 settings.register_profile("long", deadline=None, print_blob=True, max_examples=2000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
 
+# Debian keeps haproxy, nft and tcpdump where ordinary accounts do not look.
+os.environ["PATH"] = os.pathsep.join(
+    [os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"]
+)
+
 CONTROL_PLANE_FIXTURES = {"control_plane", "start_control_plane"}
 
 
