@@ -1,12 +1,15 @@
 """Two whole nodes on loopback with a scripted prober: the life of a pair, seen from outside."""
 
+import base64
 import os
 import signal
+import ssl
 import time
 from pathlib import Path
 
 import pytest
 from tests.support.agent_pair import PASSWORD, SECRET, AgentPair, agent
+from tests.support.pem import name_in, self_signed
 
 
 @pytest.fixture
@@ -65,6 +68,29 @@ def test_a_killed_haproxy_is_started_again_and_serves(pair):
     )
     pair.until("Active", "Standby")
     assert pair.master.logged("HAProxy has ended by SIGKILL")
+
+
+def test_a_service_may_use_a_certificate_at_once_on_both_units(pair):
+    pair.start()
+    pair.until("Active", "Standby")
+    name = "www.example.com"
+    certificate = base64.b64encode(self_signed(name).encode()).decode()
+    replies = [
+        pair.master.api("addcert", cert="site", data=certificate),
+        pair.master.api(
+            "addvs", vs=pair.master.address, port="4433", prot="tcp", SSLAcceleration=True, CertFile="site"
+        ),
+    ]
+    assert [each["code"] for each in replies] == [200, 200], replies
+
+    def shown(address):
+        try:
+            return name_in(ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate((address, 4433), timeout=5.0)))
+        except OSError:
+            return ""
+
+    for each in pair.agents:
+        pair.wait(lambda each=each: shown(each.address) == name, "the certificate is shown")
 
 
 def test_a_planned_switch_over_leaves_no_gap_holds_and_can_be_undone(pair):

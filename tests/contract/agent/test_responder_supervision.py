@@ -363,6 +363,7 @@ def test_a_reboot_closes_the_port_and_starts_everything_anew(tmp_path, haproxy):
         node, second = supervised.serving_node()
         assert second["boot_time"] > first["boot_time"]
         assert (second["kept"], second["restarts"], alive(pid)) == ({}, 0, False)
+        assert second["haproxy"]["outcome"] == ""  # it was told to end
         node.send("haproxy", command=command)
         assert node.wait_for("haproxy", lambda message: message["running"])["pid"] != pid
         eventually(lambda: supervised.status() == 200 and served(port), "serves again")

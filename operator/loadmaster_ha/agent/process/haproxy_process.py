@@ -108,6 +108,8 @@ class HAProxyProcess:
             self._pause += 1
             self._due = now + pause
             self._console.error(f"HAProxy has {child.outcome}; it is started again in {pause:g} s", pid=pid)
+        else:
+            child.outcome = ""  # it was told to end: no failure that the node of the next boot should hear of
         self._changed()
         return True
 

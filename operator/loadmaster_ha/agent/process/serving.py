@@ -142,6 +142,10 @@ class Serving:
         Raises:
             Refused: HAProxy or Azure cannot do that, or there is no room to try it.
         """
+        if self._submission is not None:
+            # The data plane tries it with what it knows: the certificate that came a moment ago, for example.
+            self._submission.cancel()
+            self._submit()
         try:
             await self.plane.check_change(services)
         except ConfigurationRefused as refused:
