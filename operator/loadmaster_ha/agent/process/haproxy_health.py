@@ -57,7 +57,7 @@ class HAProxyHealth:
         self._stop_checking()
         if told["running"]:
             self._checking = asyncio.get_running_loop().create_task(self._until_it_answers())
-        elif told["starts"]:
+        elif told["outcome"]:
             self._expected_until = 0.0
             self._absent = f"HAProxy has {told['outcome']}"
             self._tell()
