@@ -117,6 +117,22 @@ async def test_as_many_200s_as_the_threshold_bring_a_member_back_when_read_so(st
     assert [entry["up"] for entry in log if entry["answer"] == "200"][:4] == [False, False, False, True]
 
 
+async def test_a_member_that_falls_again_and_again_comes_back_later_when_read_so(start_site):
+    site, backends = await start_site(disputed=Disputed(probe_fluctuating_wait=True))
+    await site.build()
+    await site.until_up(True, True)
+    for _ in range(2):
+        backends[1].health = "503"
+        await site.until_up(True, False)
+        backends[1].health = "200"
+        await site.until_up(True, True)
+    log = (await site.probes())[1]["log"]
+    falls = [place for place, (before, now) in enumerate(pairwise(log)) if before["up"] > now["up"]]
+    assert len(falls) == 2
+    back = [entry["up"] for entry in log[falls[1] + 1 :] if entry["answer"] == "200"]
+    assert back[: back.index(True)].count(False) >= 2, log
+
+
 async def test_a_tcp_probe_is_content_with_a_connection(start_site):
     site, backends = await start_site()
     site.probe.update(protocol="Tcp")
