@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.report import distribution, publish, table
+from lab.balancer import PROBE_READING
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 FAILURES: Final = (
@@ -105,6 +106,7 @@ def _report(found: Sequence[Mapping[str, Any]], lonely: Sequence[Mapping[str, An
     result: dict[str, Any] = {
         "interval": INTERVAL,
         "sideBySide": beside,
+        "disputed": PROBE_READING,
         "trials": list(found) + list(lonely),
     }
     for (failure, threshold), trials in sorted(groups.items()):
@@ -119,4 +121,7 @@ def _report(found: Sequence[Mapping[str, Any]], lonely: Sequence[Mapping[str, An
         failed = sum(trial["failed"] for trial in trials)
         sent = sum(trial["requests"] for trial in trials)
         shown.add_row(failure, str(threshold), f"{failed} of {sent} requests failed", "", "", "", "", "")
+    shown.caption = "disputed points of the probe: " + ", ".join(
+        f"{name} {'yes' if value else 'no'}" for name, value in PROBE_READING.items()
+    )
     publish("failover", result, shown)
