@@ -33,7 +33,8 @@ _EXPECTED: Final = re.compile(
     r"|Exiting Master process"
     r"|All workers exited"
     r"|(?:Current|Former) worker .*exited with code (?:0|143)\b"  # 143: by the SIGTERM that it was sent
-    r"|CLI : "  # the agent's own commands
+    r"|CLI : "  # the agent's own commands, and what comes of them:
+    r"|Server \S+ is (?:UP/READY \(leaving forced maintenance\)|going DOWN for maintenance)"
 )
 
 

@@ -38,6 +38,7 @@ def told(loop, capsys, *parts, level="debug"):
         ("[ALERT]    (7) : Current worker (8) exited with code 143 (Terminated)", "debug"),
         ("[ALERT]    (7) : Current worker (8) exited with code 139 (Segmentation fault)", "error"),
         ("[WARNING]  (7) : Server vs_eth0_80_tcp/rs_1 is DOWN, reason: Layer4 timeout", "warning"),
+        ("[WARNING]  (7) : Server vs_eth0_80_tcp/rs_1 is going DOWN for maintenance. 1 active", "debug"),
         ("[ALERT]    (7) : backend 'vs_eth0_80_tcp' has no server available!", "error"),
         ("haproxy cannot be started: [Errno 2] No such file", "warning"),
     ],
