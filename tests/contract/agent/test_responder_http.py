@@ -109,6 +109,23 @@ def test_slow_clients_cannot_keep_anybody_out(health):
             client.close()
 
 
+def test_the_balancers_connections_are_displaced_by_nobody_else(health):
+    """A probe that was on its way before the flood is answered after it."""
+    clients = []
+    try:
+        for number in range(MOST_OTHERS + MOST_PER_ADDRESS + 1):
+            client = socket.socket()
+            client.settimeout(LIMIT)
+            client.bind((PROBER if number == 0 else f"127.0.8.{1 + number % 40}", 0))
+            client.connect(("127.0.0.1", health.port))
+            clients.append(client)
+        clients[0].sendall(b"GET / HTTP/1.1\r\nHost: unit\r\n\r\n")
+        assert clients[0].recv(4096).startswith(b"HTTP/1.1 200 ")
+    finally:
+        for client in clients:
+            client.close()
+
+
 def test_a_flood_from_one_address_displaces_only_itself(health):
     patient = socket.create_connection(("127.0.0.1", health.port), timeout=LIMIT)
     flood = []
