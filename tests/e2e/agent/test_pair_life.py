@@ -33,6 +33,18 @@ async def test_a_standby_refuses_what_is_synchronised_and_names_the_active_unit(
     assert len((await active.call("listvs"))["VS"]) == 1
 
 
+async def test_a_stranger_at_the_partner_link_is_turned_away_counted_and_named_in_the_log(lab):
+    unit, stranger = lab.units[0], lab.places.client
+    with stranger.connection() as connection:
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(connection, (unit.address, 6973))
+        async with asyncio.timeout(20):
+            assert await loop.sock_recv(connection, 100) == b""
+    await lab.until_status(0, lambda found: "stranger 1" in found["linkrefusals"], "counting the stranger")
+    assert f"Unauthorized Remote Machine connection from {stranger.address}" in unit.log.read_text()
+    await lab.until_settled(0)
+
+
 async def test_a_pair_that_nobody_probes_is_unconnected_until_the_balancer_comes(
     open_laboratory, in_namespaces
 ):

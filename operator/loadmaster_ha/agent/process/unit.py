@@ -129,7 +129,11 @@ class NodeUnit:
         return PartnerLinkStatus(
             connected=status.connected,
             peer=HaSettings.of(self._parts.store.snapshot).partner,
-            refused=dict(counters.refused) | {str(end): count for end, count in dict(counters.ends).items()},
+            refused={
+                **({"stranger": counters.strangers} if counters.strangers else {}),
+                **counters.refused,
+                **{str(end): count for end, count in counters.ends.items()},
+            },
             bytes_in=counters.received_bytes,
             bytes_out=counters.sent_bytes,
             last_error="" if status.connected else status.message,
