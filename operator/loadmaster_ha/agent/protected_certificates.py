@@ -20,9 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from loadmaster_ha.agent.certificates import CertificateUnusable
-
-LONGEST: Final = 256 * 1024
-"""Bytes of a file that is opened."""
+from loadmaster_ha.agent.service_certificates import refuse_large
 
 _CPU_SECONDS: Final = 10
 _TIME_LIMIT: Final = 25.0
@@ -44,12 +42,11 @@ async def opened(data: bytes, password: str | None) -> bytes:
     Raises:
         CertificateUnusable: it cannot be opened; the text says why.
     """
+    refuse_large(data)
     if b"-----BEGIN" in data and b"ENCRYPTED" not in data:
         return data
     if b"-----BEGIN" in data and not password:
         raise CertificateUnusable("the private key is protected by a password; give it")
-    if len(data) > LONGEST:
-        raise CertificateUnusable(f"it has {len(data)} bytes; {LONGEST} are opened at most")
     async with _one_at_a_time:
         return await _elsewhere(data, password or "")
 

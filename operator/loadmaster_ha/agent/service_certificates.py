@@ -18,6 +18,9 @@ from cryptography.hazmat.primitives import serialization
 from loadmaster_ha.agent.certificates import CertificateUnusable, Pair, read_pem
 from loadmaster_ha.agent.settings.model import Fields, Kind
 
+LARGEST_UPLOAD: Final = 256 * 1024
+"""Bytes of a certificate with its chain and key: reading takes a second for some megabytes, in one piece."""
+
 _PEM: Final = serialization.Encoding.PEM
 _KEY_MARK: Final = b"PRIVATE KEY-----"
 
@@ -48,6 +51,7 @@ def read_plain(pem: bytes) -> str:
     Raises:
         CertificateUnusable: it is no certificate with its key, or TLS cannot use it.
     """
+    refuse_large(pem)
     if _KEY_MARK not in pem:
         raise CertificateUnusable("there is no private key in it; certificate and key come in one file")
     return as_text(read_pem(pem))
@@ -59,6 +63,7 @@ def read_intermediate(data: bytes) -> str:
     Raises:
         CertificateUnusable: it is none, or there is a key with it.
     """
+    refuse_large(data)
     if _KEY_MARK in data:
         raise CertificateUnusable(
             "there is a private key in it; an intermediate certificate comes without one"
@@ -70,6 +75,16 @@ def read_intermediate(data: bytes) -> str:
             "there is no certificate in PEM or DER form in it that can be read"
         ) from error
     return _joined(found)
+
+
+def refuse_large(data: bytes) -> None:
+    """Nothing, if it is small enough to be looked at.
+
+    Raises:
+        CertificateUnusable: it is not.
+    """
+    if len(data) > LARGEST_UPLOAD:
+        raise CertificateUnusable(f"it has {len(data)} bytes; {LARGEST_UPLOAD} are taken at most")
 
 
 def as_text(pair: Pair) -> str:

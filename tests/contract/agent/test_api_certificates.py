@@ -196,6 +196,17 @@ async def test_a_file_that_takes_hours_to_open_is_given_up_and_stops_nothing(api
     assert not api.unit.settings.snapshot.entities(Kind.CERTIFICATE)
 
 
+@pytest.mark.parametrize("command", ["addcert", "addintermediate"])
+async def test_a_file_of_thousands_of_certificates_stops_nothing(api, command):
+    pair = issue("www.example.com")
+    data = pair[0].public_bytes(PEM) * 20_000 + (key_pem(pair[1]) if command == "addcert" else b"")
+
+    text, pause = await longest_pause(refused(api, command, data, cert="site"))
+
+    assert "262144 are taken" in text
+    assert pause < 3.0
+
+
 async def test_a_missing_file_is_said_to_be_missing(api):
     reply = await api.v1("addcert", data=b"", cert="site")
 
