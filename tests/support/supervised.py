@@ -7,6 +7,7 @@ address.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import http.client
 import json
@@ -131,6 +132,7 @@ class Supervised:
         self._listener.settimeout(LIMIT)
         self.log = folder / "supervisor.log"
         self.port = free_port()
+        self._left: set[int] = set()
         fields = {
             "node": [sys.executable, "-P", str(_NODE), str(control)],
             "configuration": {"check": "me"},
@@ -156,9 +158,30 @@ class Supervised:
         return self
 
     def __exit__(self, *_: object) -> None:
+        """End it and all below it: HAProxy can miss the signal that its supervisor's death sends."""
+        children = self._stopped_children() | self._left
         self.process.kill()
         self.process.wait()
         self._listener.close()
+        for pid in children:  # leaders of their sessions, once they have come so far
+            for kill in (os.kill, os.killpg):
+                with contextlib.suppress(ProcessLookupError):
+                    kill(pid, signal.SIGKILL)
+
+    def kill(self) -> None:
+        """Kill the supervisor alone; what it leaves is ended at the latest with the test."""
+        self._left = self._stopped_children()
+        self.process.kill()
+
+    def _stopped_children(self) -> set[int]:
+        """Its children, of which it makes no more."""
+        if self.process.poll() is not None:
+            return set()
+        pid = self.process.pid
+        os.kill(pid, signal.SIGSTOP)
+        with contextlib.suppress(FileNotFoundError):
+            return {int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+        return set()
 
     def node(self) -> ScriptedNode:
         """The next start of the node process."""

@@ -130,7 +130,9 @@ def test_a_dead_node_is_a_503_at_once_and_is_started_again_with_what_it_kept(tmp
     with Supervised(tmp_path) as supervised:
         node, first = supervised.serving_node()
         node.send("keep", values={"mode": "Master"})
-        eventually(lambda: supervised.status(source=PROBER) == 200, "200")
+        later = {who: [200, "Master is kept"] for who in ("balancer", "other")}
+        node.hold(supervised.port, answers=later)
+        eventually(lambda: supervised.ask(source=PROBER)[1] == "Master is kept\n", "what came after it")
         node.kill()
         eventually(lambda: supervised.status() == 503, "503")
         _, second = supervised.serving_node()
@@ -264,7 +266,7 @@ def test_a_killed_supervisor_leaves_nothing_behind_but_connections_that_finish(t
         eventually(lambda: served(port), "HAProxy")
         # While its master starts (it executes itself again once its worker runs) HAProxy 2.6 loses signals.
         eventually(lambda: b"worker" in show_processes(tmp_path / "master.sock"), "HAProxy's master")
-        supervised.process.kill()
+        supervised.kill()
         eventually(lambda: not alive(node.pid) and not alive(pid), "all have ended")
 
 

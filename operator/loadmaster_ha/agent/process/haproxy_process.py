@@ -10,6 +10,7 @@ from __future__ import annotations
 import signal
 
 from loadmaster_ha.agent.process import children
+from loadmaster_ha.agent.process.haproxy_leftover import Leftover
 from loadmaster_ha.agent.process.haproxy_log import HAProxyLog
 
 TYPE_CHECKING = False  # typing would be a part of what this small process holds
@@ -26,17 +27,25 @@ _CALM: Final = 30.0
 _REPEAT: Final = 0.5
 """Seconds after which a signal to stop is sent again: a master that executes itself anew (as it does at its
 start and at each reload) loses those that come meanwhile, HAProxy 2.6 at least."""
+_OCCUPIED: Final = 1.0
+"""Seconds until it is tried again to start it where that of another supervisor runs."""
 
 
 class HAProxyProcess:
     """Starts HAProxy, keeps it running, tells `changed` of every start and end."""
 
     def __init__(
-        self, loop: Loop, console: Console, environment: Mapping[str, str], changed: Callable[[], None]
+        self,
+        loop: Loop,
+        console: Console,
+        environment: Mapping[str, str],
+        changed: Callable[[], None],
+        finish_seconds: float,
     ) -> None:
         self._loop = loop
         self._console = console
         self._log = HAProxyLog(loop, console)
+        self._leftover = Leftover(loop, console, finish_seconds)
         self._environment = environment
         self._changed = changed
         self._child: children.Child | None = None
@@ -69,10 +78,14 @@ class HAProxyProcess:
             self._due = self._loop.now()
 
     def tick(self, now: float) -> None:
-        """Start it when it is due; tell it again to stop."""
+        """Start it when it is due; tell it, or one of a former life, again to stop."""
+        self._leftover.tick(now)
         if self._stopping is not None and self._due is not None and now >= self._due:
             self._send(self._stopping, now)
         if not self._command or self.running or self._due is None or now < self._due:
+            return
+        if not self._leftover.clear(self._command, now):
+            self._due = now + _OCCUPIED
             return
         self._due = None
         self._child = children.start(
@@ -89,7 +102,7 @@ class HAProxyProcess:
     @property
     def next_deadline(self) -> float:
         """When `tick` has something to do, monotonic seconds."""
-        return self._due if self._due is not None else float("inf")
+        return min(self._leftover.next_deadline, self._due if self._due is not None else float("inf"))
 
     def reaped(self, pid: int, status: int) -> bool:
         """Take note of the end of a process, if it was this one."""
@@ -119,8 +132,10 @@ class HAProxyProcess:
         self._pause = 0
         self._stopping = number
         self._due = None
+        now = self._loop.now()
+        self._leftover.stop(number, now)
         if self.running:
-            self._send(number, self._loop.now())
+            self._send(number, now)
 
     def _send(self, number: int, now: float) -> None:
         if self._child is None or not self._child.running:
@@ -133,4 +148,5 @@ class HAProxyProcess:
 
     def close(self) -> None:
         """Read no more of what it says."""
+        self._leftover.close()
         self._log.close()

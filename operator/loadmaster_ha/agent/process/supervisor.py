@@ -80,7 +80,9 @@ class Supervisor:
         for_node = {**environment, "SSL_CERT_FILE": os.devnull}
         self._responder = Responder(self._loop, self._answer, self._asked)
         self._node = NodeProcess(self._loop, self._console, plan["node"], for_node, self._received)
-        self._haproxy = HAProxyProcess(self._loop, self._console, environment, self._tell_haproxy)
+        self._haproxy = HAProxyProcess(
+            self._loop, self._console, environment, self._tell_haproxy, plan["finish_seconds"]
+        )
         self._phase = RUNNING
         self._entered = 0.0
         self._deadline = float("inf")
