@@ -5,6 +5,15 @@ from typing import Any, Final
 
 JSON = Mapping[str, Any]
 
+_WITHOUT_A_REPORT: Final = {
+    "ActiveByPage": "active, as its health port says",
+    "IdleByPage": "not active, as its health port says",
+    "Down": "down, as its health port says",
+    "Silent": "silent on link and health port",
+    "Unknown": "nothing is known yet",
+}
+"""Of the partner, by what the engine knows of it (`agent.ha.partner.PartnerIs`)."""
+
 
 def _ago(seconds: float | None) -> str:
     """`3 h 12 min`; empty for None."""
@@ -59,9 +68,15 @@ def _probed(seconds: float | None) -> str:
 def _partner(partner: JSON) -> str:
     if not partner["address"]:
         return "none is set"
-    said = f"{partner['mode']}, {partner['state']}" if partner["state"] else f"{partner['is']}"
-    link = "linked" if partner["linked"] else f"not linked ({partner['problem']})"
-    return f"{partner['address']}: {said}, {link}"
+    if partner["state"]:
+        said = f"{partner['mode']}, {partner['state']}"
+    else:
+        said = _WITHOUT_A_REPORT.get(partner["is"], str(partner["is"]))
+    why = (partner["problem"] or "no attempt has ended yet").removeprefix(
+        f"no link with {partner['address']}: "
+    )
+    link = "linked" if partner["linked"] else f"not linked ({why})"
+    return f"{partner['address']}: {said}; {link}"
 
 
 def _settings(sync: JSON) -> str:

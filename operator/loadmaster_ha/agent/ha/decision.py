@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from loadmaster_ha.agent.ha import conflict, switchover, timing
-from loadmaster_ha.agent.ha.model import LinkEnd
+from loadmaster_ha.agent.ha.model import LinkEnd, Page
 from loadmaster_ha.agent.ha.partner import PartnerIs
 from loadmaster_ha.agent.ha.witness import Testimony, testimony
 from loadmaster_ha.agent.ha.words import seconds
@@ -113,6 +113,8 @@ def _unable(work: Work) -> str:
 def _down(work: Work) -> str:
     ends = {LinkEnd.CLOSED: "ended the link", LinkEnd.REFUSED: "refuses the link"}
     link = ends.get(work.evidence.link_end or LinkEnd.TIMEOUT, "says nothing on the link")
+    if work.evidence.page is Page.REFUSED:
+        return f"the partner {work.address} {link} and nothing listens on its health port"
     page = work.evidence.says or work.evidence.page or "nothing"
     return f"the partner {work.address} {link} and its health port says: {page}"
 
@@ -290,6 +292,12 @@ _IDLE_RULES: Final = (
 
 RULES: Final = tuple(dict.fromkeys((*_ACTIVE_RULES, *_IDLE_RULES)))
 """Every rule once, for the documentation and its test."""
+
+
+CONDITIONS: Final = frozenset(
+    rule.reason for rule in (*_FOR_BOTH, *_IDLE_RULES) if rule.duty in (Duty.REST, Duty.FAIL)
+)
+"""Reasons to rest that hold for as long as they are true; the others name what happened."""
 
 
 def target(duty: Duty, work: Work) -> UnitState:

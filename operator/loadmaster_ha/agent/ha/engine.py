@@ -32,7 +32,7 @@ from loadmaster_ha.agent.ha import (
     timing,
     witness,
 )
-from loadmaster_ha.agent.ha.decision import Duty, Rule, decide, target
+from loadmaster_ha.agent.ha.decision import CONDITIONS, Duty, Rule, decide, target
 from loadmaster_ha.agent.ha.model import (
     AskPartnerPage,
     Configuration,
@@ -316,6 +316,9 @@ def _act(work: Work, rule: Rule) -> bool:
     serving, new = duty is Duty.SERVE, target(duty, work)
     if serving is work.serving and new is work.state:
         if new is UnitState.UNCONNECTED and rule.duty is not Duty.KEEP and rule.reason != work.reason:
+            work.reason, work.message = rule.reason, rule.message(work)
+        elif {work.reason, rule.reason} <= CONDITIONS:
+            # It rests for another reason by now: people are not told what has long been over.
             work.reason, work.message = rule.reason, rule.message(work)
         return False
     kept = rule.duty is Duty.KEEP

@@ -9,6 +9,7 @@ from tests.support.ha_engine import Driven, active_master, report, standby_slave
 from loadmaster_ha.agent.ha.decision import KEEP, RULES
 from loadmaster_ha.agent.ha.model import (
     DataPlane,
+    DrainEnded,
     DrainRequested,
     LinkEnd,
     LinkLost,
@@ -240,3 +241,17 @@ def test_the_slave_obeys_the_masters_preference():
     other.wait(20, hears=report(STANDBY, Mode.MASTER, preferred_host=PreferredHost.NONE))
     assert other.view.state is ACTIVE
     assert other.view.switchover == ""
+
+
+def test_a_reason_to_rest_that_is_over_is_told_no_longer():
+    driven = standby_slave().give(DrainRequested(60))
+    assert (driven.view.state, driven.view.reason) == (STANDBY, "Draining")
+    driven.give(DrainEnded(), PartnerReported(MASTER_ACTIVE))
+    assert (driven.view.state, driven.view.reason) == (STANDBY, "PartnerActive")
+
+
+def test_what_happened_is_told_as_long_as_the_state_lasts():
+    driven = handed_over()
+    assert (driven.view.state, driven.view.reason) == (STANDBY, "HandedOver")
+    driven.give(PartnerReported(report(ACTIVE)))
+    assert driven.view.reason == "HandedOver"
