@@ -39,7 +39,7 @@ _START_SECONDS: Final = 10.0
 """For so long an HAProxy that was just asked for may not be there without that being a failure."""
 
 _GATHER_SECONDS: Final = 0.03
-_GATHER_LIMIT: Final = 0.3
+_GATHER_LIMIT: Final = 1.0
 """Commits that follow each other so quickly are served together: what the partner changed at once comes in
 portions, and a reload for the first of them would keep the others waiting for the next one."""
 

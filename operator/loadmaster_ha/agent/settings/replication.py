@@ -33,8 +33,8 @@ log = logging.getLogger(__name__)
 COMPARE_EVERY: Final = 120.0
 """Seconds between full comparisons (guide, 10.6: "every two minutes")."""
 
-FRAME_LIMIT: Final = 256 * 1024
-"""Bytes of a message; entities are put together up to this."""
+FRAME_LIMIT: Final = 128 * 1024
+"""Bytes of a message; entities are put together up to this. More would hardly be faster, and take memory."""
 
 WINDOW: Final = 2
 """Messages with changes that may be unacknowledged: more would only wait in queues, and take memory."""

@@ -35,6 +35,8 @@ COUNTER_LIMIT: Final = 2**53
 
 DIGEST_BYTES: Final = 16
 _NODE_LENGTHS: Final = range(1, 65)
+_UNCHANGED: Final[Mapping[str, Any]] = MappingProxyType({})
+"""Of the many entities that are as they were created; one for all of them."""
 _SHORT: Final = 32
 
 
@@ -139,7 +141,7 @@ class Entity:
         gone: Version | None = None,
     ) -> Self:
         """An entity of these parts; `fields` is its own from now on."""
-        changed = {} if changed is None else {n: v for n, v in changed.items() if n in fields and v != born}
+        changed = {n: v for n, v in (changed or {}).items() if n in fields and v != born} or _UNCHANGED
         parts: dict[str, Any] = {"b": born, "f": fields}
         if changed:
             parts["c"] = changed
