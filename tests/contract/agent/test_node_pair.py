@@ -1,6 +1,7 @@
 """Two whole nodes on loopback with a scripted prober: the life of a pair, seen from outside."""
 
 import base64
+import contextlib
 import os
 import signal
 import ssl
@@ -10,6 +11,10 @@ from pathlib import Path
 import pytest
 from tests.support.agent_pair import PASSWORD, SECRET, AgentPair, agent
 from tests.support.pem import name_in, self_signed
+from tests.support.supervised import ask, free_port
+
+from loadmaster_ha.agent.configuration import InvalidConfiguration
+from loadmaster_ha.agent.process.interfaces import own_addresses
 
 
 @pytest.fixture
@@ -68,6 +73,73 @@ def test_a_killed_haproxy_is_started_again_and_serves(pair):
     )
     pair.until("Active", "Standby")
     assert pair.master.logged("HAProxy has ended by SIGKILL")
+
+
+def test_a_stuck_haproxy_is_a_503_within_two_seconds(pair):
+    pair.start()
+    pair.until("Active", "Standby")
+    [master] = children_called(pair.master.process.pid, b"haproxy")
+    frozen = [master, *children_called(master, b"haproxy")]
+    assert len(frozen) > 1
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    began = time.monotonic()
+    try:
+        pair.wait(lambda: pair.master.page(pair.person) == (503, "Master is failed"), "503")
+        assert time.monotonic() - began < 4.0  # 2 s and as much for a busy machine
+    finally:
+        for pid in frozen:
+            os.kill(pid, signal.SIGCONT)
+    pair.until("Active", "Standby")
+
+
+def test_the_health_port_is_on_all_interfaces_only_when_that_is_set(tmp_path):
+    with AgentPair(tmp_path, units=1) as alone:
+        other = f"{alone.net}.77"
+        alone.master.configuration["interfaces"].append(f"{other}/24")
+        alone.start()
+        alone.wait(lambda: alone.master.page(alone.person)[0] == 200, "it serves alone")
+
+        def answers_elsewhere():
+            with contextlib.suppress(OSError):
+                return ask(8444, source=alone.person, address=other) == (200, "Master is active\n")
+            return False
+
+        assert not answers_elsewhere()
+        assert alone.master.api("azurehaparam", hcai="1")["code"] == 200
+        alone.wait(answers_elsewhere, "the other interface too")
+        assert alone.master.page(alone.person)[0] == 200
+        assert alone.master.api("azurehaparam", hcai="0")["code"] == 200
+        alone.wait(lambda: not answers_elsewhere(), "the main interface only")
+        assert alone.master.page(alone.person)[0] == 200
+
+
+def test_a_unit_that_names_no_interface_has_the_health_port_on_every_address(tmp_path):
+    try:
+        main = own_addresses(())["eth0"]
+    except InvalidConfiguration:
+        pytest.skip("this machine has no interface but loopback")
+    groups = (
+        "healthCheck",
+        "management",
+        "partner",
+        "metrics",
+    )  # the machine's own addresses: any may be taken
+    ports = {group: {"port": free_port(main)} for group in groups}
+    with AgentPair(tmp_path, units=1, **ports) as alone:
+        del alone.master.configuration["interfaces"]
+        alone.master.configuration["healthCheck"]["allInterfaces"] = True
+        alone.start()
+        for address in (main, "127.0.0.1", f"{alone.net}.200"):
+            port = ports["healthCheck"]["port"]
+            alone.wait(lambda address=address, port=port: answers(port, address), f"it answers on {address}")
+
+
+def answers(port, address):
+    try:
+        return ask(port, address=address)[0] in {200, 503}
+    except OSError:
+        return False
 
 
 def test_a_service_may_use_a_certificate_at_once_on_both_units(pair):
