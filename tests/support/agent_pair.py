@@ -226,10 +226,10 @@ class AgentPair:
         return self
 
     def until(self, *states: str) -> None:
-        """Wait until the units are in these states, and both know it of each other."""
+        """Wait until the units are in these states, and each knows of the other that it could serve."""
         self.wait(lambda: tuple(each.state() for each in self.agents) == states, " and ".join(states))
         if len(states) == 2:
-            self.wait(lambda: all(each.status()["partner"]["linked"] for each in self.agents), "linked")
+            self.wait(lambda: all(map(_knows_an_able_partner, self.agents)), "linked, and both able to serve")
 
     def wait(self, condition: Callable[[], Any], what: str) -> Any:
         try:
@@ -237,3 +237,8 @@ class AgentPair:
         except AssertionError as problem:
             logs = "\n".join(f"--- {each.address}\n{each.log.read_text()[-3000:]}" for each in self.agents)
             raise AssertionError(f"{problem}\n{logs}") from None
+
+
+def _knows_an_able_partner(unit: Agent) -> bool:
+    partner = unit.status().get("partner", {})
+    return bool(partner.get("linked")) and partner["is"] != "Unable"
