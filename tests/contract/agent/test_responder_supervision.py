@@ -176,7 +176,8 @@ def test_a_node_that_dies_again_and_again_is_started_with_growing_pauses(tmp_pat
 
 def test_a_node_that_refuses_its_configuration_ends_the_service_with_2(tmp_path):
     with Supervised(tmp_path) as supervised:
-        supervised.node().exit(2)
+        node = supervised.node()  # held: its end would be one of the node's too
+        node.exit(2)
         assert supervised.wait() == 2
 
 
