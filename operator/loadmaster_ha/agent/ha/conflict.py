@@ -2,30 +2,32 @@
 
 The slave judges who stays, so that the two never judge differently: by the balancer's reach, then the
 preference, then who has been active for longer (durations, never wall clocks; the master if they are equally
-old). Nobody yields before the one that stays has counted, since both know of each other, as many probes
-answered with 200 as the threshold says: the balancer may have held it down.
+old). Of two that were given the same mode neither is the judge: the process with the lesser id stays, which
+both see alike. Nobody yields before the one that stays has counted, since both know of each other, as many
+probes answered with 200 as the threshold says: the balancer may have held it down.
 """
 
 from dataclasses import replace
 
 from loadmaster_ha.agent.ha import timing
+from loadmaster_ha.agent.ha.answers import stated
 from loadmaster_ha.agent.ha.partner import PartnerIs
 from loadmaster_ha.agent.ha.state import Conflict
 from loadmaster_ha.agent.ha.witness import Testimony, testimony
 from loadmaster_ha.agent.ha.work import Work
-from loadmaster_ha.domain.ha import PreferredHost, Role
+from loadmaster_ha.domain.ha import PreferredHost, Role, UnitState
 
 
 def update(work: Work) -> None:
     """Notice that both are active, or no longer; as the slave, judge."""
-    both = work.active and work.partner_active and not work.same_mode
+    both = work.active and work.partner_active
     if not both or work.handover is not None or work.taking is not None:
         work.conflict = None
         return
     if work.conflict is None:
         work.conflict = Conflict(work.now)
         work.probes = replace(work.probes, confirmed=0)
-    if work.role is Role.SLAVE:
+    if work.role is Role.SLAVE and not work.same_mode:
         # While the link is down nothing is known but that the master answers 200: no judgement yet.
         stays = _who_stays(work, work.conflict) if work.report is not None else None
         if stays is not work.conflict.stays:
@@ -49,10 +51,17 @@ def is_lost(work: Work) -> bool:
         return False
     report = work.report
     overdue = work.now - conflict.since > timing.handover_limit(work.configuration)
+    if report is not None and work.same_mode:
+        return report.confirmed and work.boot_id > report.boot_id
     if report is not None:
         judged = report.insists if work.is_master else conflict.stays is Role.MASTER
         return judged and (report.confirmed or overdue)
-    return work.role is Role.SLAVE and work.partner_is is PartnerIs.ACTIVE_BY_PAGE and overdue
+    return (
+        work.role is Role.SLAVE
+        and work.partner_is is PartnerIs.ACTIVE_BY_PAGE
+        and stated(work.evidence.says) != (work.role, UnitState.ACTIVE)
+        and overdue
+    )
 
 
 def is_lost_by_witness(work: Work) -> bool:

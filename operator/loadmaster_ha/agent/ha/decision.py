@@ -140,9 +140,13 @@ def _partner_active_words(work: Work) -> str:
 
 def _conflict_words(work: Work) -> str:
     since = work.conflict.since if work.conflict is not None else work.now
+    why = (
+        "both have the same mode, so that one of the two is taken"
+        if work.same_mode
+        else "it is preferred, has been active for longer, or the balancer reaches only it"
+    )
     return (
-        f"both units were active for {seconds(work.now - since)} and the partner {work.address} stays: "
-        f"it is preferred, has been active for longer, or the balancer reaches only it"
+        f"both units were active for {seconds(work.now - since)} and the partner {work.address} stays: {why}"
     )
 
 

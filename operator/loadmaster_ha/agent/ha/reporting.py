@@ -25,7 +25,7 @@ def report(work: Work) -> Report:
         handover_hold=handover.hold if handover is not None else None,
         handover_for=handover.partner_boot if handover is not None else "",
         probe_age=work.probe_age,
-        confirmed=work.confirmed,
+        confirmed=work.conflict is not None and work.confirmed,
         insists=conflict.insists(work),
         held=work.hold.id if work.hold is not None else "",
         undo=work.undo,

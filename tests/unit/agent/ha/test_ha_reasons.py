@@ -19,6 +19,7 @@ from loadmaster_ha.agent.ha.model import (
     Probed,
     StopRequested,
     SwitchoverRequested,
+    Tell,
     Tick,
     WitnessAnswered,
 )
@@ -199,6 +200,43 @@ def test_a_serving_unit_is_never_taken_down_for_an_equal_mode():
     assert driven.view.state is ACTIVE
     assert "SameMode" in driven.notices
     assert "set one to master" in driven.view.notices[0].message.lower()
+
+
+@pytest.mark.parametrize("mode", [Mode.MASTER, Mode.SLAVE])
+def test_of_two_that_serve_with_an_equal_mode_the_same_one_yields_whoever_judges(mode):
+    """After a partition, for instance. It yields only when the other one's probes are counted."""
+
+    def serving():
+        driven = Driven(mode).wait(5).give(LinkLost(LinkEnd.CLOSED)).page(Page.REFUSED).wait(4).probe()
+        assert driven.view.state is ACTIVE
+        return driven
+
+    before, after = (report(ACTIVE, mode, boot_id=boot, active_for=3.0) for boot in ("boot-0", "boot-2"))
+    yields = serving().wait(60, hears=before)
+    assert yields.view.state is ACTIVE
+    assert "BothActive" in yields.notices
+    yields.wait(1, hears=replace(before, confirmed=True))
+    assert yields.reasons[-2:] == ["ConflictYielded", "SameMode"]
+    assert yields.view.state is FAILED
+    assert serving().wait(60, hears=replace(after, confirmed=True)).view.state is ACTIVE
+
+
+def test_without_a_link_a_slave_yields_to_a_master_and_not_to_another_slave():
+    def meets(words):
+        driven = Driven(Mode.SLAVE).wait(5).give(LinkLost(LinkEnd.CLOSED)).page(Page.REFUSED).wait(4).probe()
+        return driven.wait(60, page=PartnerPage(Page.OK, words)).view.state
+
+    assert meets("Master is active") is STANDBY
+    assert meets("Slave is active") is ACTIVE
+
+
+def test_probes_of_before_both_were_active_confirm_nothing():
+    driven = active_master().probe().probe().wait(1, hears=report())
+    assert not driven.of(Tell)[-1].report.confirmed
+    driven.wait(1, hears=report(ACTIVE))
+    assert not driven.of(Tell)[-1].report.confirmed
+    driven.probe().probe()
+    assert driven.of(Tell)[-1].report.confirmed
 
 
 def test_two_fresh_units_of_equal_mode_both_refuse():
