@@ -33,7 +33,7 @@ class Mode(StrEnum):
 
 
 class UnitState(StrEnum):
-    """What a unit does at the moment, as the guide names it (10.1, 10.2); never to be mixed up with its role."""
+    """What a unit does at the moment, as the guide names it (10.1, 10.2); its role is something else."""
 
     UNCONNECTED = "Unconnected"
     """The balancer has not probed it since it started."""

@@ -1,8 +1,8 @@
 """Virtual services and real servers, as a LoadMaster knows them: plain values, no wire form, no I/O.
 
 The management API (`loadmaster`) turns its parameters into these, the node agent makes HAProxy's
-configuration of them, and the operator will compare them. Names are those of the management API in our spelling;
-the reference for each is Kemp's "RESTful API Interface Description", 3.6.1 and 3.10.
+configuration of them, and the operator will compare them. Names are those of the management API in our
+spelling; the reference for each is Kemp's "RESTful API Interface Description", 3.6.1 and 3.10.
 """
 
 from dataclasses import dataclass
