@@ -35,7 +35,7 @@ async def apply_unchecked(rig, text):
     """As if the check had let it pass."""
     applier = rig.plane._applier
     text = text.replace(fingerprint_in(text), "unchecked")
-    bad = dataclasses.replace(render([], rig.node), text=text)
+    bad = dataclasses.replace(render([], rig.node), common=text, fingerprint="unchecked")
     await applier.apply(bad, await applier.look(bad))
 
 
