@@ -170,7 +170,9 @@ class Monitor:
                 balancer.up[role] and reached and unit.answers_kernel and not unit.haproxy_failures
             )
         for way, since in self._both_open.items():
-            since.update(now, holds=network.passes_both(way))
+            # Which port the partner uses is known from its heartbeats only.
+            known = way == "link" or world.setting.equal_ports
+            since.update(now, holds=known and network.passes_both(way))
         self._quiet_network.update(now, holds=not network.slow and not network.lossy)
         master = world.units[Role.MASTER].node
         failing = master is not None and master.healthy is False
@@ -196,7 +198,9 @@ class Monitor:
         if network.slow or network.lossy or self._world.balancer.stopped:
             self._changed_at = now
             return
-        if self._nobody.at is not None or self._nobody_up.at is not None:
+        # Of two with equal modes who does not serve refuses to, so somebody is not promised.
+        nobody = self._nobody.at is not None or self._nobody_up.at is not None
+        if nobody and not self._world.setting.equal_modes:
             for role, since in self._well.items():
                 if since.at is not None:
                     self._check_nobody(role, since.at, now)
@@ -226,7 +230,7 @@ class Monitor:
         world = self._world
         other = world.units[role.partner]
         told, silent, unseen = (self._bound(item) for item in (bounds.TOLD, bounds.SILENT, bounds.UNSEEN))
-        page = world.network.passes_both("page")
+        page = world.network.passes_both("page") and world.setting.equal_ports
         clear = page and world.network.passes_both("link")
         if not other.runs:
             return (told, "told") if other.answers_kernel and page else (silent, "silent")
@@ -242,8 +246,11 @@ class Monitor:
         world = self._world
         lasted = now - max(both_since, self._changed_at)
         network = world.network
-        if (world.link.both_up and network.passes_both("link")) or network.passes_both("page"):
+        by_page = network.passes_both("page") and world.setting.equal_ports and not world.setting.equal_modes
+        if (world.link.both_up and network.passes_both("link")) or by_page:
             bound, why = self._bound(bounds.CHANGING), "they see each other"
+        elif world.setting.equal_modes:
+            return  # neither is the slave, whom page or witness would tell
         elif world.setting.witness and network.passes("frontend", Role.SLAVE):
             bound, why = self._bound(bounds.UNNOTICED), "the slave reaches the frontend"
         else:
@@ -317,6 +324,8 @@ class Monitor:
         units = self._world.units
         if any(unit.configuration.preferred_host is not PreferredHost.NONE for unit in units.values()):
             return
+        if self._world.setting.equal_modes:
+            return  # by their ids
         long = self._bound(bounds.UNSEEN)
         if self._well[role].lasts(now) <= long or self._path[role.partner].lasts(now) <= long:
             return
@@ -357,6 +366,12 @@ class Monitor:
         """Why the pair is not as it should be when nothing is wrong any more; None: it is."""
         world = self._world
         active = [role for role, unit in world.units.items() if unit.state is UnitState.ACTIVE]
+        if world.setting.equal_modes:
+            return self._unsettled_equals(active)
+        return self._unsettled_pair(active)
+
+    def _unsettled_pair(self, active: list[Role]) -> str | None:
+        world = self._world
         if len(active) != 1:
             return f"active: {', '.join(active) or 'nobody'}"
         up = [role for role in Role if world.balancer.up[role]]
@@ -367,9 +382,29 @@ class Monitor:
         held = slave is not None and slave.hold is not None
         if master is None or slave is None:
             return "a node process does not run"
-        if prefers and not held and active[0] is not Role.MASTER:
+        if (
+            prefers
+            and not held
+            and active[0] is not Role.MASTER
+            and world.network.passes("balancer", Role.MASTER)
+        ):
             return "Prefer Master, and the slave is active"
         handover = master.handover or slave.handover
         if handover is not None and handover.kind is not HandoverKind.FAILBACK:
             return f"switch-over {handover.id} is under way"
         return None
+
+    def _unsettled_equals(self, active: list[Role]) -> str | None:
+        """The same for two units of equal mode: at most one serves, and who does not has refused."""
+        world = self._world
+        if len(active) > 1:
+            return "both are active although they have the same mode"
+        up = [role for role in Role if world.balancer.up[role]]
+        if up != active:
+            return f"equal modes, active: {active}; the balancer holds up: {', '.join(up) or 'nobody'}"
+        wrong = [
+            unit
+            for role, unit in world.units.items()
+            if role not in active and unit.state is not UnitState.FAILED
+        ]
+        return f"equal modes, and {wrong[0].role} is {wrong[0].state}" if wrong else None

@@ -14,6 +14,7 @@ from tests.simulation.ha.unit import Unit
 
 from loadmaster_ha.agent.ha import (
     answers,
+    conflict,
     damping,
     decision,
     engine,
@@ -76,6 +77,7 @@ def _answers_everybody_alike(state: Any, role: Any, **facts: bool) -> Answer:
 
 _right_answer = answers.answer
 _right_report = reporting.report
+_right_is_lost = conflict.is_lost
 _right_answered = partner.page_answered
 
 
@@ -89,6 +91,14 @@ def _reads_200_as_503(evidence: Any, event: PartnerPage, now: float) -> Any:
     if event.page is Page.OK:
         event = PartnerPage(Page.UNAVAILABLE, "")
     return _right_answered(evidence, event, now)
+
+
+def _not_of_equals(work: Work) -> bool:
+    return not work.same_mode and _right_is_lost(work)
+
+
+def _own_preference(work: Work) -> Any:
+    return work.configuration.preferred_host
 
 
 def _absent(_work: Work) -> Testimony:
@@ -142,6 +152,15 @@ MUTANTS: tuple[Mutant, ...] = (
         "waits for the silence of a partner that says it failed",
         decision, "_IDLE_RULES", _without(IDLE, "PartnerUnable"),
     ),
+    Mutant(
+        "serves beside a partner of the same mode",
+        decision, "_IDLE_RULES", _without(IDLE, "SameMode"),
+    ),
+    Mutant(
+        "never settles that both of the same mode are active",
+        decision, "_ACTIVE_RULES", _changed(ACTIVE, "ConflictYielded", applies=_not_of_equals),
+    ),
+    Mutant("obeys its own preference, not the master's", Work, "preferred", property(_own_preference)),
     Mutant(
         "takes over from any partner that it does not hear",
         decision, "_IDLE_RULES", _changed(IDLE, "PartnerSeenByWitness", duty=Duty.SERVE),

@@ -9,10 +9,11 @@ from tests.simulation.ha.monitor import Violation
 from tests.simulation.ha.setting import Happening, Schedule, Setting, Trouble
 from tests.simulation.ha.world import World
 
-from loadmaster_ha.domain.ha import PreferredHost, Role
+from loadmaster_ha.domain.ha import HEALTH_CHECK_PORT, Mode, PreferredHost, Role
 
 HOURS = 3600.0
 SETTLING_STEP = 2.0
+EQUAL_MODES, OTHER_PORT, OTHER_PREFERENCE = 0.06, 0.05, 0.08
 WEIGHTS = {
     Trouble.KILL_NODE: 3,
     Trouble.KILL_SUPERVISOR: 2,
@@ -65,10 +66,25 @@ def random_setting(chance: random.Random) -> Setting:
     )
 
 
+def wrongly_set(setting: Setting, chance: random.Random) -> Setting:
+    """The setting, or in some cases one with a mistake in it that people make."""
+    what = chance.random()
+    if what < EQUAL_MODES:
+        return replace(setting, modes=(mode := chance.choice([Mode.MASTER, Mode.SLAVE]), mode))
+    if what < EQUAL_MODES + OTHER_PORT:
+        ports = [HEALTH_CHECK_PORT, HEALTH_CHECK_PORT + 1]
+        chance.shuffle(ports)
+        return replace(setting, check_ports=tuple(ports))
+    if what < EQUAL_MODES + OTHER_PORT + OTHER_PREFERENCE:
+        other = [each for each in PreferredHost if each is not setting.preferred_host]
+        return replace(setting, slaves_preference=chance.choice(other))
+    return setting
+
+
 def random_schedule(seed: int) -> Schedule:
     """The schedule of this seed, always the same."""
     chance = random.Random(seed)  # noqa: S311 - chance that can be repeated
-    setting = random_setting(chance)
+    setting = wrongly_set(random_setting(chance), random.Random(f"mistakes {seed}"))  # noqa: S311 - as above
     at = max(setting.starts) + setting.partner_timeout + 2 * setting.probe_interval
     at *= chance.choice([0.3, 1.0, 1.0, 1.0])
     happenings = []

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from loadmaster_ha.agent.ha.model import Configuration
-from loadmaster_ha.domain.ha import Mode, PreferredHost, Role
+from loadmaster_ha.domain.ha import HEALTH_CHECK_PORT, Mode, PreferredHost, Role
 
 ADDRESSES = {Role.MASTER: "10.0.2.4", Role.SLAVE: "10.0.2.5"}
 
@@ -35,12 +35,31 @@ class Setting:
     """When the units are started."""
     phases: tuple[float, float] = (0.3, 0.6)
     """When in its interval the balancer probes them, as a part of the interval."""
+    # What people can set wrongly. `Role` goes on to name the places of the two units.
+    modes: tuple[Mode, Mode] = (Mode.MASTER, Mode.SLAVE)
+    check_ports: tuple[int, int] = (HEALTH_CHECK_PORT, HEALTH_CHECK_PORT)
+    """The balancer probes the ordinary one."""
+    slaves_preference: PreferredHost | None = None
+    """If it was told another one than the master."""
+
+    @property
+    def equal_modes(self) -> bool:
+        """Whether both units were given the same mode."""
+        return self.modes[0] is self.modes[1]
+
+    @property
+    def equal_ports(self) -> bool:
+        """Whether both units answer on the same port."""
+        return self.check_ports[0] == self.check_ports[1]
 
     def configuration(self, role: Role) -> Configuration:
         """A unit's configuration."""
+        place = list(Role).index(role)
+        other = self.slaves_preference if role is Role.SLAVE else None
         return Configuration(
-            mode=Mode(role.value),
-            preferred_host=self.preferred_host,
+            mode=self.modes[place],
+            preferred_host=other or self.preferred_host,
+            check_port=self.check_ports[place],
             partner=ADDRESSES[role.partner],
             probe_interval=self.probe_interval,
             probe_threshold=self.probe_threshold,

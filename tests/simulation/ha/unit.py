@@ -233,7 +233,7 @@ class Unit:
             case Tell():
                 world.link.send(self.role, effect.report)
             case AskPartnerPage():
-                self._ask_page(effect.timeout)
+                self._ask_page(effect.timeout, effect.port)
             case AskWitness():
                 world.balancer.ask_frontend(self.role, effect.timeout)
             case Answer():
@@ -259,7 +259,7 @@ class Unit:
     def count_poll(self) -> None:
         """Somebody else asked the health port: counted apart, told to nobody."""
 
-    def _ask_page(self, timeout: float) -> None:
+    def _ask_page(self, timeout: float, port: int) -> None:
         """Ask the partner's health port; a question and an answer, each on its way."""
         world = self._world
         boot, asked = self.boots, world.simulator.now
@@ -269,6 +269,8 @@ class Unit:
         def answer() -> None:
             passes = world.network.passes_both("page")
             page, _, text = other.responder(to_balancer=False) if passes else (Page.SILENT, 0, "")
+            if page is not Page.SILENT and port != other.configuration.check_port:
+                page, text = Page.REFUSED, ""
             if page is Page.OK or page is Page.UNAVAILABLE:
                 other.count_poll()
             back = world.simulator.now + world.network.delay()

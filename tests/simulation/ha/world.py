@@ -16,7 +16,7 @@ from loadmaster_ha.agent.ha.model import (
     SwitchoverRequested,
     SwitchoverUndone,
 )
-from loadmaster_ha.domain.ha import Mode, PreferredHost, Role
+from loadmaster_ha.domain.ha import HEALTH_CHECK_PORT, Mode, PreferredHost, Role
 
 WAYS = {
     Trouble.CUT_LINK: ("link",),
@@ -42,6 +42,9 @@ class World:
         self.link = Link(self)
         self.balancer = Balancer(self)
         self._requests = 0
+        for role, port in zip(Role, setting.check_ports, strict=True):
+            if port != HEALTH_CHECK_PORT:  # as long as the run lasts; what is asked there finds nothing
+                self.network.close("balancer", role)
         for role, start in zip(Role, setting.starts, strict=True):
             self.simulator.at(start, self.units[role].power_on)
 
