@@ -226,10 +226,10 @@ class AgentPair:
         return self
 
     def until(self, *states: str) -> None:
-        """Wait until the units are in these states, and each knows of the other that it could serve."""
+        """Wait until the units are in these states, linked, and HAProxy serves on both."""
         self.wait(lambda: tuple(each.state() for each in self.agents) == states, " and ".join(states))
         if len(states) == 2:
-            self.wait(lambda: all(map(_knows_an_able_partner, self.agents)), "linked, and both able to serve")
+            self.wait(lambda: all(map(_linked_and_able, self.agents)), "linked, and both able to serve")
 
     def wait(self, condition: Callable[[], Any], what: str) -> Any:
         try:
@@ -239,6 +239,7 @@ class AgentPair:
             raise AssertionError(f"{problem}\n{logs}") from None
 
 
-def _knows_an_able_partner(unit: Agent) -> bool:
-    partner = unit.status().get("partner", {})
-    return bool(partner.get("linked")) and partner["is"] != "Unable"
+def _linked_and_able(unit: Agent) -> bool:
+    status = unit.status()
+    linked = status.get("partner", {}).get("linked")
+    return bool(linked) and status["haproxy"]["condition"] == "Well"
