@@ -7,7 +7,7 @@ Switches: whether a refusal is an answer, how many 200 bring a member back.
 
 from typing import TYPE_CHECKING
 
-from loadmaster_ha.agent.ha.model import Page, Probed, WitnessAnswered
+from loadmaster_ha.agent.ha.model import AskWitness, Page, Probed, WitnessAnswered
 from loadmaster_ha.domain.ha import Role
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Balancer:
             self._world.trace(f"balancer: {role} {'up' if up else 'down'}")
             self._world.changed()
 
-    def ask_frontend(self, asker: Role, timeout: float) -> None:
+    def ask_frontend(self, asker: Role, question: AskWitness) -> None:
         """A unit asks the frontend on the check port; a flow mapped to its own sender dies."""
         world = self._world
         unit = world.units[asker]
@@ -93,13 +93,13 @@ class Balancer:
             and target is not asker
             and world.network.passes("frontend", asker)
             and world.network.passes("balancer", target)
-            and delay <= timeout
+            and delay <= question.timeout
         )
         page, text = Page.SILENT, ""
         if reachable and target is not None:
             page, _, text = world.units[target].responder(to_balancer=False)
-        wait = timeout if page is Page.SILENT else delay
-        simulator.after(wait, unit.tell_if_same_boot, boot, WitnessAnswered(page, text))
+        wait = question.timeout if page is Page.SILENT else delay
+        simulator.after(wait, unit.tell_if_same_boot, boot, WitnessAnswered(page, text, question.asked))
 
 
 def probed(code: int) -> Probed:

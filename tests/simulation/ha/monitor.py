@@ -78,6 +78,8 @@ class Monitor:
         self._serves = {role: Since() for role in Role}
         self._answers = {role: Since(forgives=world.setting.lease + 1.0) for role in Role}
         self._clock_stood = False
+        self._old_words_until = NEVER
+        """Until then a machine that stood still with its clock may act on what was in its buffers."""
         self._both_open: dict[str, Since] = {way: Since() for way in ("page", "link")}
         self._frontend = {role: Since() for role in Role}
         self._path = {role: Since() for role in Role}
@@ -103,7 +105,10 @@ class Monitor:
         if happening.trouble not in HARMLESS:
             self.look()
             self._changed_at = now
-        self._clock_stood = self._clock_stood or happening.trouble is Trouble.SUSPEND_MACHINE
+        if happening.trouble is Trouble.SUSPEND_MACHINE:
+            self._clock_stood = True
+            woken = now + happening.duration
+            self._old_words_until = max(self._old_words_until, woken + self._bound(bounds.CHANGING))
         if happening.trouble in ASKED_FOR or happening.trouble is Trouble.STOP_PROBER:
             self._asked_at = now
 
@@ -284,7 +289,7 @@ class Monitor:
         if any(u.configuration.preferred_host is not PreferredHost.NONE for u in self._world.units.values()):
             return
         since = self._active_at[other]
-        if now - since < 1.0 or self._clock_stood:
+        if now - since < 1.0 or now < self._old_words_until:
             return  # both at the same instant: `_check_both` sees to it; or old words out of buffers
         if max(self._unwell_at[other], self._asked_at) >= since - 1.0 or not self._quiet_network.at:
             return
@@ -308,7 +313,7 @@ class Monitor:
         if change.reason == "HandedOver":
             counted = balancer.counted[other] - self._counted_at[other]
             # Whose clock stood still with its machine may find an old `ready` in its buffers.
-            if counted < self._world.setting.probe_threshold and not self._clock_stood:
+            if counted < self._world.setting.probe_threshold and now >= self._old_words_until:
                 self._fail(
                     f"{role} yielded although the balancer's probes found 200 at {other} {counted} times"
                 )

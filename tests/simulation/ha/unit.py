@@ -233,9 +233,9 @@ class Unit:
             case Tell():
                 world.link.send(self.role, effect.report)
             case AskPartnerPage():
-                self._ask_page(effect.timeout, effect.port)
+                self._ask_page(effect)
             case AskWitness():
-                world.balancer.ask_frontend(self.role, effect.timeout)
+                world.balancer.ask_frontend(self.role, effect)
             case Answer():
                 self._answer = effect
                 world.changed()
@@ -259,7 +259,7 @@ class Unit:
     def count_poll(self) -> None:
         """Somebody else asked the health port: counted apart, told to nobody."""
 
-    def _ask_page(self, timeout: float, port: int) -> None:
+    def _ask_page(self, question: AskPartnerPage) -> None:
         """Ask the partner's health port; a question and an answer, each on its way."""
         world = self._world
         boot, asked = self.boots, world.simulator.now
@@ -269,13 +269,13 @@ class Unit:
         def answer() -> None:
             passes = world.network.passes_both("page")
             page, _, text = other.responder(to_balancer=False) if passes else (Page.SILENT, 0, "")
-            if page is not Page.SILENT and port != other.configuration.check_port:
+            if page is not Page.SILENT and question.port != other.configuration.check_port:
                 page, text = Page.REFUSED, ""
             if page is Page.OK or page is Page.UNAVAILABLE:
                 other.count_poll()
             back = world.simulator.now + world.network.delay()
-            if page is Page.SILENT or back - asked > timeout:
-                page, text, back = Page.SILENT, "", asked + timeout
-            world.simulator.at(back, self.tell_if_same_boot, boot, PartnerPage(page, text))
+            if page is Page.SILENT or back - asked > question.timeout:
+                page, text, back = Page.SILENT, "", asked + question.timeout
+            world.simulator.at(back, self.tell_if_same_boot, boot, PartnerPage(page, text, question.asked))
 
         world.simulator.after(there, answer)

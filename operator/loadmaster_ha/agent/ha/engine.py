@@ -350,7 +350,9 @@ def _ask_partner(work: Work) -> None:
     if work.now >= partner.next_question(evidence, configuration, work.now):
         work.learn(partner.page_asked(evidence, work.now))
         work.emit(
-            AskPartnerPage(timing.page_timeout(configuration), partner.port_of(evidence, configuration))
+            AskPartnerPage(
+                timing.page_timeout(configuration), partner.port_of(evidence, configuration), work.now
+            )
         )
 
 

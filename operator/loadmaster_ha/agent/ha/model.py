@@ -167,6 +167,8 @@ class PartnerPage:
 
     page: Page
     says: str = ""
+    asked: float | None = None
+    """That of the question; an answer to another one than that under way is not heard. None: to that one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +177,8 @@ class WitnessAnswered:
 
     page: Page
     says: str = ""
+    asked: float | None = None
+    """As of `PartnerPage`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +283,8 @@ class AskPartnerPage:
 
     timeout: float
     port: int = HEALTH_CHECK_PORT
+    asked: float | None = None
+    """When the question was put, to be given back with the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +292,8 @@ class AskWitness:
     """Ask the frontend on the check port; answer with `WitnessAnswered` within `timeout` seconds."""
 
     timeout: float
+    asked: float | None = None
+    """As of `AskPartnerPage`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,8 +111,8 @@ def page_asked(evidence: Evidence, now: float) -> Evidence:
 
 def page_answered(evidence: Evidence, event: PartnerPage, now: float) -> Evidence:
     """The partner's health port answered, or did not."""
-    if evidence.asking_since is None:
-        return evidence
+    if evidence.asking_since is None or event.asked not in (None, evidence.asking_since):
+        return evidence  # of a partner before this one, or from before this process stood still
     return replace(
         evidence,
         page=event.page,

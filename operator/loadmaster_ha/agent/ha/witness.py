@@ -54,7 +54,7 @@ def testimony(work: Work) -> Testimony:
 def answered(work: Work, event: WitnessAnswered) -> None:
     """The frontend answered, or did not."""
     old = work.witness
-    if old.asking_since is None:
+    if old.asking_since is None or event.asked not in (None, old.asking_since):
         return
     alive = _names_partner(work, event.page, event.says)
     # Until the balancer has seen our 503 the question may have been mapped to ourselves and died.
@@ -78,7 +78,7 @@ def ask(work: Work) -> None:
         return
     if work.now >= next_question(work):
         work.witness = replace(work.witness, asking_since=work.now)
-        work.emit(AskWitness(work.configuration.witness_timeout))
+        work.emit(AskWitness(work.configuration.witness_timeout, work.now))
 
 
 def next_question(work: Work) -> float:

@@ -9,6 +9,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from loadmaster_ha.agent.ha import wire
@@ -87,11 +88,13 @@ class Effects:
             case Tell(report):
                 self._report = report
                 self.tell()
-            case AskPartnerPage(limit, port):
-                self._spawn(self._ask(self._outlets.partner(), port, limit, PartnerPage))
-            case AskWitness(limit):
+            case AskPartnerPage(limit, port, asked):
+                self._spawn(
+                    self._ask(self._outlets.partner(), port, limit, partial(PartnerPage, asked=asked))
+                )
+            case AskWitness(limit, asked):
                 address, port = self._outlets.frontend()
-                self._spawn(self._ask(address, port, limit, WitnessAnswered))
+                self._spawn(self._ask(address, port, limit, partial(WitnessAnswered, asked=asked)))
             case Transition():
                 self._transition(effect)
             case Notice(reason, message, ended):

@@ -8,6 +8,8 @@ from tests.support.ha_engine import Driven, active_master, report, standby_slave
 
 from loadmaster_ha.agent.ha.decision import KEEP, RULES
 from loadmaster_ha.agent.ha.model import (
+    AskPartnerPage,
+    AskWitness,
     DataPlane,
     DrainEnded,
     DrainRequested,
@@ -237,6 +239,29 @@ def test_probes_of_before_both_were_active_confirm_nothing():
     assert not driven.of(Tell)[-1].report.confirmed
     driven.probe().probe()
     assert driven.of(Tell)[-1].report.confirmed
+
+
+def test_an_answer_from_before_a_pause_says_nothing_of_now():
+    """It may come out of the buffers after the next question was put."""
+    driven = active_master(preferred_host=PreferredHost.NONE).wait(5, hears=report())
+    asked = driven.of(AskPartnerPage)[-1].asked
+    driven.now += 30  # meanwhile the slave has taken over
+    driven.give(Tick(), PartnerPage(Page.UNAVAILABLE, "Slave is standby", asked))
+    assert driven.view.state is STANDBY
+    driven.give(PartnerPage(Page.OK, "Slave is active", driven.of(AskPartnerPage)[-1].asked))
+    assert driven.wait(1).view.reason == "Paused"
+
+
+def test_an_answer_of_the_frontend_from_before_a_pause_says_nothing_of_now():
+    driven = standby_slave().give(LinkLost(LinkEnd.TIMEOUT)).wait(4, page=SILENT)
+    before = driven.of(AskWitness)[-1].asked
+    driven.now += 30
+    driven.wait(4, page=SILENT)
+    assert driven.of(AskWitness)[-1].asked != before
+    driven.give(*[WitnessAnswered(Page.UNAVAILABLE, "", before)] * 2)
+    assert driven.view.state is STANDBY
+    driven.give(WitnessAnswered(Page.UNAVAILABLE, "", driven.of(AskWitness)[-1].asked))
+    assert driven.view.state is ACTIVE
 
 
 def test_two_fresh_units_of_equal_mode_both_refuse():
