@@ -29,7 +29,9 @@ def single(tmp_path_factory):
 
 
 def test_a_good_configuration_is_0_and_a_bad_one_is_2_with_every_mistake(tmp_path):
-    good = agent("run", "--check", "--interfaces", "127.0.0.1/8", "--mode", "Single")
+    with tempfile.TemporaryDirectory() as folder:  # short: sockets' paths are
+        folders = [f"--state-directory={folder}", f"--run-directory={folder}"]
+        good = agent("run", "--check", "--interfaces=127.0.0.1/8", "--mode=Single", *folders)
     assert (good.returncode, good.stdout, good.stderr) == (0, "The configuration is good.\n", "")
     bad = agent("run", "--check", "--balancer-probe-threshold", "0", "--metrics-port", "8443")
     assert bad.returncode == 2

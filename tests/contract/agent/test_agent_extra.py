@@ -48,7 +48,9 @@ def test_nothing_of_the_operator_is_there(programs):
 
 def test_help_and_check_work(programs):
     assert run(programs / "loadmaster-agent", "--help").stdout.startswith("usage: loadmaster-agent")
-    checked = run(programs / "loadmaster-agent", "run", "--check", "--interfaces", "127.0.0.1/8")
+    with tempfile.TemporaryDirectory() as folder:  # short: sockets' paths are
+        folders = [f"--state-directory={folder}", f"--run-directory={folder}"]
+        checked = run(programs / "loadmaster-agent", "run", "--check", "--interfaces=127.0.0.1/8", *folders)
     assert (checked.returncode, checked.stderr) == (0, "")
 
 

@@ -262,7 +262,7 @@ class PartnerLink:
             await stream.close(failure.farewell())
             raise
         except BaseException:
-            stream.writer.transport.abort()
+            stream.abort()
             raise
         hello = agreed.hello
         return Connection(
