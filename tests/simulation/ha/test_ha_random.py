@@ -23,6 +23,14 @@ def test_the_pair_keeps_its_promises_in_random_schedules(first):
             pytest.fail(explain(schedule))
 
 
+@pytest.mark.parametrize("seed", [302843, 320340])
+def test_what_went_wrong_once_does_not_again(seed):
+    """A link that is cut one way in a fail-back; an answer that lay in a buffer while its reader stood."""
+    schedule = random_schedule(seed)
+    if failure(schedule) is not None:
+        pytest.fail(explain(schedule))
+
+
 def test_a_seed_is_always_the_same_run():
     first, second = (run(random_schedule(7), traced=True) for _ in range(2))
     assert first.lines == second.lines

@@ -60,7 +60,7 @@ def is_lost(work: Work) -> bool:
         work.role is Role.SLAVE
         and work.partner_is is PartnerIs.ACTIVE_BY_PAGE
         and stated(work.evidence.says) != (work.role, UnitState.ACTIVE)
-        and overdue
+        and work.now - conflict.since > timing.confirmation(work.configuration)
     )
 
 

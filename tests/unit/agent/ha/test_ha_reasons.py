@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from tests.support.ha_engine import Driven, active_master, report, standby_slave
 
+from loadmaster_ha.agent.ha import timing
 from loadmaster_ha.agent.ha.decision import KEEP, RULES
 from loadmaster_ha.agent.ha.model import (
     AskPartnerPage,
@@ -230,6 +231,14 @@ def test_without_a_link_a_slave_yields_to_a_master_and_not_to_another_slave():
 
     assert meets("Master is active") is STANDBY
     assert meets("Slave is active") is ACTIVE
+
+
+def test_without_a_link_a_slave_yields_as_soon_as_the_master_must_have_been_probed():
+    master = PartnerPage(Page.OK, "Master is active")
+    driven = Driven(Mode.SLAVE).wait(5).give(LinkLost(LinkEnd.CLOSED)).page(Page.REFUSED).wait(4).probe()
+    needed = timing.confirmation(driven.state.configuration)
+    assert driven.wait(needed, page=master).view.state is ACTIVE
+    assert driven.wait(1.5, page=master).view.reason == "ConflictYielded"
 
 
 def test_probes_of_before_both_were_active_confirm_nothing():
