@@ -2,6 +2,9 @@
 
 import configparser
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,6 +60,22 @@ def test_the_systemd_unit_waits_for_a_clean_stop_and_writes_where_the_agent_does
         "2",
     )
     assert int(service["WatchdogSec"]) > LEASE_SECONDS
+
+
+def test_systemd_understands_the_unit_and_finds_it_well_protected(tmp_path):
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd-analyze is not installed")
+    text = (ROOT / "packaging" / "loadmaster-agent.service").read_text(encoding="utf-8")
+    unit = tmp_path / "loadmaster-agent.service"
+    unit.write_text(text.replace("/opt/loadmaster-agent/bin/loadmaster-agent", sys.executable), "utf-8")
+    verified = subprocess.run([program, "verify", unit], capture_output=True, text=True, check=False)
+    assert (verified.returncode, verified.stderr) == (0, "")
+    # Exposure in tenths: 0 is none, 100 is a service without any protection.
+    judged = subprocess.run(
+        [program, "security", "--offline=true", "--threshold=25", unit], capture_output=True, check=False
+    )
+    assert judged.returncode == 0, judged.stdout.decode()[-3000:]
 
 
 def test_the_guide_explains_every_notice():
