@@ -58,6 +58,8 @@ def _looking(work: Work) -> bool:
     """Just started, and the partner has not said yet what it does."""
     if work.now - work.started >= timing.start_grace(work.configuration, is_master=work.is_master):
         return False
+    if work.partner_is is PartnerIs.DOWN and work.evidence.report is not None:
+        return False  # it was seen, and has died since
     return not (work.is_master and work.partner_is in (PartnerIs.READY, PartnerIs.UNABLE))
 
 
