@@ -46,7 +46,7 @@ test-long: system control-plane ## what needs minutes or large downloads: slow-m
 	@hack/steps $(LONG)
 
 # They mostly wait for processes of ours, so more of them than there are cores run side by side.
-test-integration: WORKERS = 4
+test-contract test-integration: WORKERS = 4
 $(filter-out test-e2e,$(FAST)): test-%: system control-plane
 	@hack/level "tests/$*" $(PYTEST) -m "not slow" $(ARGS) tests/$*
 
