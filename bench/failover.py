@@ -6,13 +6,16 @@ is left when the balancer's part is taken away, from its own probe log:
 
 * *gap*: from the failure to the end of the last request that failed (0: none did);
 * *allowed*: from the failure to the instant at which the prober had decided on both units;
-* *excess*: gap less allowed, that is what agent, HAProxy and forwarding add;
+* *excess*: gap less allowed: what HAProxy and forwarding add (below 0: nobody failed any more before);
+* *ideal*: from the failure to the instant at which it would have decided, had both units answered rightly at
+  once: a probe that finds the other unit not ready yet costs one interval more;
+* *cost*: gap less ideal, the agents' share;
 * *ready*: from the failure to the other unit's health port saying that it is active;
 * *late*: by how much the client was late with a connection at worst, the machine's share.
 
 Laboratories run side by side, each in network namespaces and processes of its own (`bench.failover_worker`);
 the first trials are repeated in one laboratory alone, to show that they do not disturb each other. The time
-until the other unit is in charge is measured for keepalived too, in the same namespaces (`bench.keepalived`).
+until the other unit is in charge is measured for keepalived too, in the same namespaces (`bench.takeover`).
 """
 
 import asyncio
@@ -110,7 +113,7 @@ def _report(found: Sequence[Mapping[str, Any]], lonely: Sequence[Mapping[str, An
         "trials": list(found) + list(lonely),
     }
     for (failure, threshold), trials in sorted(groups.items()):
-        for what in ("gap", "allowed", "excess", "ready", "late"):
+        for what in ("gap", "allowed", "excess", "ideal", "cost", "ready", "late"):
             samples = [trial[what] for trial in trials if trial[what] is not None]
             if not samples:
                 continue

@@ -33,6 +33,10 @@ BEFORE_SECONDS: Final = 0.5
 AFTER_SECONDS: Final = 1.0
 READY_POLL_SECONDS: Final = 0.005
 
+SILENT: Final = ("node-frozen", "link-dead")
+"""Failures after which the unit answers nothing."""
+
+Members = list[dict[str, Any]]
 Recover = Callable[[], Awaitable[None]]
 
 
@@ -81,7 +85,9 @@ async def _trial(lab: Lab, active: int, failure: str) -> dict[str, Any]:
         await lab.until_serving(other)
         await asyncio.sleep(AFTER_SECONDS)
     ready_at = await ready
-    allowed = await _allowed(lab, struck)
+    members = await lab.balancer.probes()
+    allowed = _allowed(members, struck)
+    ideal = _ideal(members, active, struck, silent=failure in SILENT)
     await recover()
     await lab.until_settled(other)
     failures = [request for request in log.failures() if request.began >= struck - PERIOD]
@@ -91,6 +97,8 @@ async def _trial(lab: Lab, active: int, failure: str) -> dict[str, Any]:
         "gap": max(0.0, gap),
         "allowed": allowed - struck,
         "excess": gap - (allowed - struck) if failures else 0.0,
+        "ideal": ideal - struck,
+        "cost": max(0.0, gap - (ideal - struck)) if failures else 0.0,
         "ready": ready_at - struck,
         "late": _lateness(log),
         "failed": sum(len(each.failures()) for each in (log, *others)),
@@ -150,15 +158,34 @@ async def _first_ready(lab: Lab, number: int) -> float:
     return time.monotonic()
 
 
-async def _allowed(lab: Lab, struck: float) -> float:
+def _allowed(members: Members, struck: float) -> float:
     """The instant from which the balancer's prober held the right unit up and the other one down."""
     changes = [
         entry["monotonic"]
-        for member in await lab.balancer.probes()
+        for member in members
         for entry in member["log"]
         if entry["changed"] and entry["monotonic"] >= struck
     ]
     return max(changes, default=struck)
+
+
+def _ideal(members: Members, active: int, struck: float, *, silent: bool) -> float:
+    """The instant at which it would have done so, had both units answered rightly from the failure on.
+
+    One probe of each suffices then, but for a unit that is silent: there the threshold is the balancer's own.
+    """
+
+    def first_answer(number: int) -> float:
+        found = [entry["monotonic"] for entry in members[number]["log"] if entry["sent"] >= struck]
+        return min(found, default=struck)
+
+    given_up = [
+        entry["monotonic"]
+        for entry in members[active]["log"]
+        if entry["changed"] and entry["monotonic"] >= struck
+    ]
+    seen_down = min(given_up, default=struck) if silent else first_answer(active)
+    return max(first_answer(1 - active), seen_down)
 
 
 def _lateness(log: Log) -> float:
