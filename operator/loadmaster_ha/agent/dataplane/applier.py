@@ -56,8 +56,8 @@ class Done(StrEnum):
 def reload_pause(old_workers: int) -> float:
     """Seconds from one reload to the next, when so many workers still finish their connections.
 
-    Each keeps its memory, and HAProxy ends one that has outlived 50 reloads (`mworker-max-reloads`): so a
-    unit whose clients stay long and whose settings change often reloads less often, instead of losing them.
+    Each keeps its memory until `hard-stop-after`: so a unit whose clients stay long and whose settings change
+    often reloads less often.
     """
     return min(_LONGEST_RELOAD_PAUSE, RELOAD_PAUSE * max(1, old_workers - _FREE_OLD_WORKERS + 1))
 
