@@ -199,6 +199,7 @@ async def test_news_that_its_owner_chokes_on_does_not_end_the_link(linked, caplo
 
     other.told.message = message
     one.link.send("report", {"number": 1})
+    await until(lambda: not choke)
     one.link.send("report", {"number": 2})
     await until(lambda: other.told.messages == [("report", {"number": 2})])
     assert "could not be dealt with" in caplog.text

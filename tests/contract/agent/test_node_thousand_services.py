@@ -47,7 +47,7 @@ class Asked:
 
     @property
     def p99(self):
-        assert len(self.times) >= 100
+        assert len(self.times) >= 20, "too few to say anything"
         return sorted(self.times)[int(0.99 * len(self.times))]
 
 
