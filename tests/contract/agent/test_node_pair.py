@@ -24,7 +24,7 @@ def pair(tmp_path):
 
 
 def unserved(prober, since=0.0):
-    """Rounds in which nobody answered 200. One alone with a silence in it is a busy machine's, as for Azure."""
+    """Rounds in which nobody answered 200; one alone with a silence in it counts as little as with Azure."""
     rounds = [answers for at, answers in prober.answers if at >= since]
     assert rounds
     missed = [number for number, answers in enumerate(rounds) if 200 not in answers]
