@@ -1,6 +1,6 @@
 """One laboratory of `bench.failover`: fails the active unit again and again, and prints a JSON line a trial.
 
-No Preferred Host, so that each trial ends where the next begins: with the other unit active.
+No Preferred Host, so that nothing moves back by itself between two trials.
 """
 
 import argparse
@@ -32,6 +32,7 @@ DOWNLOAD: Final = "/slow/150"
 BEFORE_SECONDS: Final = 0.5
 AFTER_SECONDS: Final = 1.0
 READY_POLL_SECONDS: Final = 0.005
+SETTLE_SECONDS: Final = 90.0
 
 SILENT: Final = ("node-frozen", "link-dead")
 """Failures after which the unit answers nothing."""
@@ -70,8 +71,9 @@ async def _laboratory(folder: Path, options: argparse.Namespace) -> None:
                 # At a random phase of the probes, or the figures would be those of one phase.
                 await asyncio.sleep(random.uniform(0, options.interval))  # noqa: S311 - not for secrets
                 trial = await _trial(lab, active, failure)
-                active = 1 - active
-                print(json.dumps(trial | {"threshold": options.threshold}), flush=True)
+                before, active = active, await _settled(lab)
+                trial |= {"threshold": options.threshold, "returned": active == before}
+                print(json.dumps(trial), flush=True)
 
 
 async def _trial(lab: Lab, active: int, failure: str) -> dict[str, Any]:
@@ -89,7 +91,6 @@ async def _trial(lab: Lab, active: int, failure: str) -> dict[str, Any]:
     allowed = _allowed(members, struck)
     ideal = _ideal(members, active, struck, silent=failure in SILENT)
     await recover()
-    await lab.until_settled(other)
     failures = [request for request in log.failures() if request.began >= struck - PERIOD]
     gap = max((request.began for request in failures), default=struck) - struck
     return {
@@ -104,6 +105,16 @@ async def _trial(lab: Lab, active: int, failure: str) -> dict[str, Any]:
         "failed": sum(len(each.failures()) for each in (log, *others)),
         "requests": sum(len(each.requests) for each in (log, *others)),
     }
+
+
+async def _settled(lab: Lab) -> int:
+    """Wait until the mended pair is at rest; who is active: after a partition perhaps the one that was cut off."""
+    async with asyncio.timeout(SETTLE_SECONDS):
+        while sorted(states := [await unit.state_now() for unit in lab.units]) != ["Active", "Standby"]:
+            await asyncio.sleep(0.2)
+    active = states.index("Active")
+    await lab.until_settled(active)
+    return active
 
 
 async def _clients(lab: Lab, clients: contextlib.AsyncExitStack, failure: str) -> tuple[Log, list[Log]]:
