@@ -108,7 +108,7 @@ async def _trial(lab: Lab, active: int, failure: str) -> dict[str, Any]:
 
 
 async def _settled(lab: Lab) -> int:
-    """Wait until the mended pair is at rest; who is active: after a partition perhaps the one that was cut off."""
+    """Wait until the mended pair is at rest; who is active then (perhaps the unit that was cut off)."""
     async with asyncio.timeout(SETTLE_SECONDS):
         while sorted(states := [await unit.state_now() for unit in lab.units]) != ["Active", "Standby"]:
             await asyncio.sleep(0.2)
