@@ -3,44 +3,34 @@
 
 `az` pins hundreds of packages to versions that are not ours and takes most of a gigabyte, so it
 is installed beside the project, once per version, into our cache. Slow tests and
-`bench/azure_economy` run it against the emulator. Its neighbour is `bootstrap`, which brings uv;
-what is installed stands in `requirements/az.lock` (`make lock` renews it).
+`bench/azure_economy` run it against the emulator. Its neighbours are `bootstrap`, which
+brings uv, and `clientenv`, which makes the environment; what is installed stands in
+`requirements/az.lock` (`make lock` renews it).
 
 Run as a program it installs what is missing and prints the Python that runs `-m azure.cli`.
 """
 
-import argparse
-import fcntl
-import hashlib
 import re
-import shutil
-import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import bootstrap
+import clientenv
 
 AZ_LOCK = bootstrap.REPOSITORY / "requirements" / "az.lock"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; 0 when the Azure CLI is there."""
-    parser = argparse.ArgumentParser(description="Install the real Azure CLI into our cache.")
-    parser.add_argument("--check", action="store_true", help="only say whether it is there; exit 1 if not")
-    options = parser.parse_args(arguments)
-    if options.check:
-        present = installed_python()
-        print(present or f"azure-cli {version()} is not installed; run {Path(__file__).name}")
-        return 0 if present else 1
-    try:
-        print(python())
-    except bootstrap.BootstrapError as error:
-        print(f"azcli: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return clientenv.command_line(
+        arguments,
+        name="azcli",
+        description="Install the real Azure CLI into our cache.",
+        missing=lambda: f"azure-cli {version()}",
+        present=installed_python,
+        install=python,
+    )
 
 
 def version() -> str:
@@ -57,14 +47,12 @@ def version() -> str:
 
 def home() -> Path:
     """Folder of the environment: by version, and by what else decides its content."""
-    digest = hashlib.sha256(AZ_LOCK.read_bytes() + sys.version.encode()).hexdigest()[:12]
-    return bootstrap.cache_home() / "azure-cli" / f"{version()}-{digest}"
+    return bootstrap.cache_home() / "azure-cli" / f"{version()}-{clientenv.digest(AZ_LOCK)}"
 
 
 def installed_python() -> Path | None:
     """Give the Python that runs `-m azure.cli`, or None when the CLI is not installed yet."""
-    program = home() / "bin" / "python"
-    return program if program.exists() else None
+    return clientenv.installed_python(home())
 
 
 def python() -> Path:
@@ -73,48 +61,13 @@ def python() -> Path:
     Raises:
         BootstrapError: uv or the packages could not be installed.
     """
-    present = installed_python()
-    if present:
-        return present
-    folder = home()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    # Two test sessions that start together would both fetch most of a gigabyte.
-    with _alone(folder.parent / ".lock"):
-        if not installed_python():
-            _install(folder)
-    return folder / "bin" / "python"
+    return installed_python() or clientenv.python(home(), _fill)
 
 
-def _install(folder: Path) -> None:
-    uv = bootstrap.uv_program()
-    print(f"azcli: installing azure-cli {version()} into {folder} (about 700 MB)", file=sys.stderr)
-    # Made elsewhere and renamed: a half-made one is never found. Nothing in a virtual
-    # environment minds, as long as its scripts (which name their folder) are not used.
-    with tempfile.TemporaryDirectory(prefix="incoming-", dir=folder.parent) as scratch:
-        made = Path(scratch) / "environment"
-        _run([uv, "venv", "--quiet", "--relocatable", "--python", sys.executable, str(made)])
-        _run([uv, "pip", "sync", "--quiet", "--python", str(made / "bin" / "python"),
-              "--require-hashes", str(AZ_LOCK)])  # fmt: skip
-        shutil.rmtree(folder, ignore_errors=True)
-        made.rename(folder)
-
-
-def _run(command: list[str]) -> None:
-    try:
-        subprocess.run(command, check=True, stdout=sys.stderr)
-    except subprocess.CalledProcessError as error:
-        raise bootstrap.BootstrapError(
-            f"`{' '.join(command)}` ended with {error.returncode}; its message stands above. Without a "
-            "network the package index cannot be reached"
-        ) from error
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Hold a lock between processes; the kernel drops it with a process that dies."""
-    with path.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+def _fill(made: Path) -> None:
+    print(f"azcli: installing azure-cli {version()} into {home()} (about 700 MB)", file=sys.stderr)
+    target = ["--python", str(made / "bin" / "python"), "--require-hashes", str(AZ_LOCK)]
+    clientenv.run([bootstrap.uv_program(), "pip", "sync", "--quiet", *target])
 
 
 if __name__ == "__main__":
