@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
 
+from loadmaster_ha.domain.differences import Difference
 from loadmaster_ha.domain.findings import Finding, Severity
 from loadmaster_ha.planning.arm import ResourceID
+
+__all__ = ["Change", "Delete", "Difference", "Plan", "Put", "Section", "may_follow"]
 
 
 class Section(StrEnum):
@@ -16,27 +19,6 @@ class Section(StrEnum):
     LOAD_BALANCER = "LoadBalancer"
     INTERFACES = "Interfaces"
     SECURITY_GROUPS = "SecurityGroups"
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One field that is not as wanted, e.g. `probes[lm_web_health].intervalInSeconds: 15, should be 5`."""
-
-    path: str
-    have: Any
-    want: Any
-
-    def __str__(self) -> str:
-        if self.have is None:
-            return f"{self.path}: missing, should be {_short(self.want)}"
-        if self.want is None:
-            return f"{self.path}: {_short(self.have)}, should not be there"
-        return f"{self.path}: {_short(self.have)}, should be {_short(self.want)}"
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 @dataclass(frozen=True, slots=True)

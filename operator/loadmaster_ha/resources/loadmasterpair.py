@@ -24,24 +24,34 @@ from loadmaster_ha.resources.balancer import (
     Subnet,
     WebInterfaceAccess,
 )
+from loadmaster_ha.resources.high_availability import HighAvailability, SharedSecretReference
 from loadmaster_ha.resources.model import Model, Rule, keyed_by, merged, rules
 from loadmaster_ha.resources.names import Flag
 from loadmaster_ha.resources.names import FrontendPort as Port
-from loadmaster_ha.resources.policy import Adoption, Availability, Deletion, Mode, Policy
+from loadmaster_ha.resources.policy import Adoption, Availability, Deletion, Mode, Policy, Reboots
 from loadmaster_ha.resources.rules import SPEC_RULES
 from loadmaster_ha.resources.security import NetworkSecurity, SecurityGroupReference
 from loadmaster_ha.resources.services import Protocol, Service, Switch
 from loadmaster_ha.resources.status import LoadMasterPairStatus
-from loadmaster_ha.resources.units import Management, NetworkInterface, Unit, VirtualMachineReference
+from loadmaster_ha.resources.units import (
+    CAReference,
+    Management,
+    ManagementTLS,
+    NetworkInterface,
+    Unit,
+    VirtualMachineReference,
+)
 
 __all__ = [
     "AccessMode",
     "Adoption",
     "Availability",
     "Azure",
+    "CAReference",
     "Deletion",
     "Frontend",
     "HealthCheck",
+    "HighAvailability",
     "LoadBalancer",
     "LoadBalancerType",
     "LoadMasterPair",
@@ -49,6 +59,7 @@ __all__ = [
     "LoadMasterPairStatus",
     "Management",
     "ManagementAccess",
+    "ManagementTLS",
     "Mode",
     "Model",
     "NetworkInterface",
@@ -57,10 +68,12 @@ __all__ = [
     "Port",
     "Protocol",
     "PublicIPAddress",
+    "Reboots",
     "SecretReference",
     "SecureShellAccess",
     "SecurityGroupReference",
     "Service",
+    "SharedSecretReference",
     "Subnet",
     "Switch",
     "Unit",
@@ -96,6 +109,9 @@ class LoadMasterPairSpec(Model):
     health_check: HealthCheck = HealthCheck()
     """The probe by which the balancer finds the active unit."""
 
+    high_availability: HighAvailability = HighAvailability()
+    """What both units are told about their being a pair."""
+
     services: tuple[Service, ...] = Field(
         default=(),
         max_length=MAX_SERVICES,
@@ -113,7 +129,8 @@ class LoadMasterPairSpec(Model):
             ),
         ),
     )
-    """What the pair publishes: a balancing rule and an opening in the security groups each."""
+    """What the pair publishes: a balancing rule, an opening in the security groups and a virtual service
+    each."""
 
     network_security: NetworkSecurity = NetworkSecurity()
     """Openings that the pair needs in network security groups."""

@@ -68,6 +68,8 @@ def _convert(node: Schema, definitions: Schema, path: str) -> Schema:
         case "integer":
             bounds = (node.get("minimum", -(2**63)), node.get("maximum", 2**63))
             schema.setdefault("format", "int32" if all(bound in _INT32 for bound in bounds) else "int64")
+        case "number":
+            schema.setdefault("format", "double")
         case "string" | "boolean":
             pass
         case other:

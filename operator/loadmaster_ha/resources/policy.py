@@ -34,6 +34,14 @@ class Availability(StrEnum):
     REQUIRE = "Require"
 
 
+class Reboots(StrEnum):
+    """When a unit is rebooted that needs it (guide, 7 step 9)."""
+
+    AUTOMATIC = "Automatic"
+    WHEN_IDLE = "WhenIdle"
+    MANUAL = "Manual"
+
+
 class Policy(Model):
     """What the operator may do."""
 
@@ -51,3 +59,8 @@ class Policy(Model):
     availability: Availability = Availability.REPORT
     """What follows when the units are neither in one availability set nor in two zones: a warning (Report),
     or nothing is written (Require)."""
+
+    reboots: Reboots = Reboots.AUTOMATIC
+    """Changes of the HA mode take effect when the unit is rebooted. Automatic reboots one unit at a time,
+    never the active one while the other cannot take over. WhenIdle reboots a unit only while it serves
+    nobody: the active one never. Manual never reboots; RebootRequired says what to do."""

@@ -1,4 +1,4 @@
-"""What is published (`spec.services`): one entry is one balancing rule, and openings for it."""
+"""What is published (`spec.services`): an entry is a balancing rule, openings, and a virtual service."""
 
 from enum import StrEnum
 
@@ -6,6 +6,9 @@ from pydantic import ConfigDict, Field
 
 from loadmaster_ha.resources.model import Model, Rule, as_set, rules
 from loadmaster_ha.resources.names import AddressPrefix, BackendPort, FrontendPort, InterfaceName, ServiceName
+from loadmaster_ha.resources.virtual_services import Switch, VirtualService
+
+__all__ = ["Protocol", "Service", "Switch"]
 
 
 class Protocol(StrEnum):
@@ -13,13 +16,6 @@ class Protocol(StrEnum):
 
     TCP = "TCP"
     UDP = "UDP"
-
-
-class Switch(StrEnum):
-    """On or off."""
-
-    ENABLED = "Enabled"
-    DISABLED = "Disabled"
 
 
 class Service(Model):
@@ -66,3 +62,7 @@ class Service(Model):
     )
     """Who may use the service: IPv4 addresses, CIDR blocks, Azure service tags. Default: VirtualNetwork for
     an Internal balancer, Internet for a Public one."""
+
+    virtual_service: VirtualService | None = None
+    """The virtual service that answers on the units. Absent: only the Azure side is made, the virtual
+    service is somebody else's."""

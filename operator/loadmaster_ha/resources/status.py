@@ -9,6 +9,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
+from loadmaster_ha.domain.ha import Role
+from loadmaster_ha.domain.units import Active, ObservedState, Trigger, UnitKind
 from loadmaster_ha.resources.model import Model, as_whole, keyed_by
 from loadmaster_ha.resources.names import IPv4Address
 
@@ -143,6 +145,90 @@ class AzureStatus(Model):
     """What differs and is not repaired now (policy.mode Observe, suspended, or held back by a finding)."""
 
 
+class UnitStatus(Model):
+    """One unit as it was seen, and what has to be remembered of it."""
+
+    role: Role
+    """Master or Slave."""
+
+    kind: UnitKind | None = None
+    """Appliance or Agent."""
+
+    address: IPv4Address | None = None
+    """Private address of the unit."""
+
+    state: ObservedState = ObservedState.UNKNOWN
+    """Active, Standby, Unconnected, Failed, or Unknown."""
+
+    firmware: Annotated[str, Field(max_length=64)] | None = None
+    """Version of the unit's software."""
+
+    last_seen_time: Timestamp | None = None
+    """While the unit does not answer: when it did last."""
+
+    certificate_fingerprint: Annotated[str, Field(max_length=64)] | None = None
+    """SHA-256 fingerprint of the certificate that the unit showed last."""
+
+    identity: Annotated[str, Field(max_length=128)] | None = None
+    """What tells this unit from a fresh one at the same address."""
+
+    secret_version: Annotated[str, Field(max_length=64)] | None = None
+    """Digest of the version of the Partner Shared Secret that was written to it."""
+
+    mode_written_at_boot: Annotated[str, Field(max_length=64)] | None = None
+    """Boot time of the unit when its HA mode was written last: a reboot is owed while it is the same."""
+
+
+class FailoverStatus(Model):
+    """One change of who is active."""
+
+    time: Timestamp
+    """When it was seen."""
+
+    from_: Active = Field(alias="from")
+    """Who was active."""
+
+    to: Active
+    """Who is active since."""
+
+    trigger: Trigger
+    """Planned, ProcessDied, Silent, Failback, or Unknown."""
+
+    reason: Text
+    """What was seen."""
+
+    duration_seconds: Annotated[float, Field(ge=0)] | None = None
+    """From the last good answer of the old one to the first of the new one, as the operator saw it; absent
+    where it did not see both."""
+
+
+class SwitchoverOutcome(StrEnum):
+    """What came of a planned switch-over."""
+
+    DONE = "Done"
+    ABORTED = "Aborted"
+    REFUSED = "Refused"
+
+
+class SwitchoverStatus(Model):
+    """The planned switch-over that was asked for last."""
+
+    requested: Annotated[str, Field(max_length=32)]
+    """The value of the annotation loadmaster.dev/switchover-to."""
+
+    outcome: SwitchoverOutcome
+    """Done, Aborted (it was tried; who was active is active), or Refused."""
+
+    reason: Text
+    """Why."""
+
+    time: Timestamp
+    """When it was over."""
+
+    gap_seconds: Annotated[float, Field(ge=0)] | None = None
+    """For how long the frontend did not answer, as the operator saw it; 0 when every answer was good."""
+
+
 class LoadMasterPairStatus(Model):
     """What the operator found and did."""
 
@@ -156,6 +242,18 @@ class LoadMasterPairStatus(Model):
 
     frontend: FrontendStatus | None = None
     """The frontend as it is in Azure."""
+
+    active: Active | None = None
+    """Who is active: Master, Slave, Both, None, or Unknown."""
+
+    units: Annotated[tuple[UnitStatus, ...], Field(max_length=2, json_schema_extra=keyed_by("role"))] = ()
+    """The units as they were seen."""
+
+    last_failover: FailoverStatus | None = None
+    """The last change of who is active."""
+
+    last_switchover: SwitchoverStatus | None = None
+    """The last planned switch-over."""
 
     expected_failover: ExpectedFailover | None = None
     """How long a failover takes with the present probe."""

@@ -3,13 +3,18 @@
 from pydantic import Field
 
 from loadmaster_ha.domain.ha import MANAGEMENT_PORT
+from loadmaster_ha.resources.azure import SecretReference
 from loadmaster_ha.resources.model import Model, Rule, keyed_by, rules
 from loadmaster_ha.resources.names import (
     AzureNetworkName,
     BackendPort,
+    Fingerprint,
+    HostName,
     InterfaceName,
     IPv4Address,
     NetworkInterfaceResource,
+    SecretKey,
+    SecretName,
     VirtualMachineName,
 )
 
@@ -37,8 +42,44 @@ class NetworkInterface(Model):
     """The IP configuration that joins the balancer. Default: the interface's primary one."""
 
 
+class CAReference(Model):
+    """A PEM bundle in a Secret of the same namespace."""
+
+    name: SecretName
+    """Name of the Secret."""
+
+    key: SecretKey = "ca.crt"
+    """Key in the Secret. Default: ca.crt."""
+
+
+class ManagementTLS(Model):
+    """How the unit's certificate is verified."""
+
+    fingerprint_sha256: Fingerprint | None = Field(default=None, alias="fingerprintSHA256")
+    """SHA-256 fingerprint of the unit's certificate, in hex, with or without colons; nothing else is
+    accepted then. Before it is known, leave tls out: the condition HASynced shows the fingerprint that was
+    seen, and nothing is sent."""
+
+    ca_secret_ref: CAReference | None = None
+    """Secret with the certificates of the authorities that may have signed the unit's. Default: the system's
+    authorities."""
+
+    server_name: HostName | None = None
+    """Name that the certificate must have, where it is not the address. Not with fingerprintSHA256."""
+
+
 class Management(Model):
     """How a unit is managed."""
+
+    address: IPv4Address | None = None
+    """Address of the web user interface and the management API. Default: the unit's address."""
+
+    credentials_secret_ref: SecretReference | None = None
+    """Secret with the key apikey, or the keys username and password, of a user of the unit. With it, on both
+    units, the operator configures and watches the units; without, it takes care of Azure only."""
+
+    tls: ManagementTLS = ManagementTLS()
+    """How the unit's certificate is verified."""
 
     port: BackendPort = Field(
         default=MANAGEMENT_PORT,

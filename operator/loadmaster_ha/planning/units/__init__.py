@@ -1,0 +1,1 @@
+"""Planning what is done on the units themselves: HA settings, reboots, virtual services. Pure."""

@@ -1,0 +1,75 @@
+"""What the units' planner is asked for and what it knows: immutable values, gathered by the controller."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from loadmaster_ha.domain.ha import Role
+from loadmaster_ha.domain.reading import Absent, Reading
+from loadmaster_ha.domain.units import UnitFacts
+from loadmaster_ha.domain.virtual_services import RealServer
+from loadmaster_ha.planning.target import PairTarget
+
+
+@dataclass(frozen=True, slots=True)
+class UnitRecord:
+    """What status remembers of a unit because it cannot be read back (`status.units[]`)."""
+
+    identity: str = ""
+    """The unit that the rest is about; of another one nothing is remembered."""
+    secret_version: str = ""
+    """Digest of the Partner Shared Secret that was written to it last."""
+    mode_written_at_boot: str = ""
+    """`UnitFacts.boot` at the last write of the HA mode: while it is the same, a reboot is owed."""
+
+
+@dataclass(frozen=True, slots=True)
+class WantedCertificate:
+    """A certificate that a service needs. `name` is its name on the units (ours, derived from the pair's)."""
+
+    name: str
+    fingerprint: str
+    """SHA-256 of the leaf certificate, lower-case hex."""
+    not_after: str = ""
+    """RFC 3339."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitsTarget:
+    """What the units of one pair shall be, with everything that the manifest only refers to."""
+
+    pair: PairTarget
+    addresses: Mapping[Role, str]
+    """The units' own addresses (the partner's view), from the manifest or Azure."""
+    arm_addresses: Mapping[tuple[Role, str], str]
+    """The units' address on each interface, by its name in the manifest."""
+    frontend: Reading[str] = field(default_factory=Absent)
+    """The balancer's address."""
+    secret_version: Reading[str] = field(default_factory=Absent)
+    """Digest of the wanted Partner Shared Secret; `Absent`: the manifest wants none."""
+    certificates: Mapping[str, Reading[WantedCertificate]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    """By service: the certificate of each service that terminates TLS."""
+    endpoints: Mapping[str, Reading[tuple[RealServer, ...]]] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    """By service: the real servers of each service whose manifest refers to Kubernetes for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitsObservation:
+    """Everything known about the units of one pair at one time."""
+
+    units: Mapping[Role, Reading[UnitFacts]]
+    records: Mapping[Role, UnitRecord] = field(default_factory=lambda: MappingProxyType({}))
+    published: Reading[frozenset[str]] = field(default_factory=Absent)
+    """Names of the services of ours that the balancer or a security group of ours still has something for,
+    also of those that the manifest no longer has; `Absent`: Azure has not been observed yet."""
+    frontend_serves: Reading[bool] = field(default_factory=Absent)
+    """Whether the frontend answers on the check port now (somebody is served); `Absent`: not asked."""
+    ports: Reading[frozenset[int]] = field(default_factory=Absent)
+    """The check ports of our probe and rule in Azure."""
+    draining_since: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    """Real servers and services that are being drained: `NICKNAME` or `NICKNAME ADDRESS:PORT` -> the time
+    (of the controller's monotonic clock) since when."""

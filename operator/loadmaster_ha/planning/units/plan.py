@@ -1,0 +1,48 @@
+"""What a plan for the units consists of; `high_availability` and `services` make parts, `pair` joins them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from loadmaster_ha.domain.findings import Finding, Severity
+from loadmaster_ha.domain.ha import Role
+from loadmaster_ha.domain.unit_changes import UnitChange
+
+
+@dataclass(frozen=True, slots=True)
+class UnitPlan:
+    """What is to be done on the units, in order, and what stands against it.
+
+    With a `BLOCKING` or `WAITING` finding the changes that it holds back are in `held_back`, so that status
+    can show what would be done. A finding about a service holds back only what concerns that service.
+    """
+
+    changes: tuple[UnitChange, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    held_back: tuple[UnitChange, ...] = ()
+    reboots_owed: Mapping[Role, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Units that have to be rebooted by somebody (or wait for it), and why, in words."""
+    ready_services: frozenset[str] = frozenset()
+    """Services that can answer: the balancer may publish them."""
+    look_again: float | None = None
+    """Seconds after which there may be more to do without anything happening (a drain that ends)."""
+
+    @property
+    def blocking(self) -> tuple[Finding, ...]:
+        """Findings that need a person."""
+        return tuple(finding for finding in self.findings if finding.severity is Severity.BLOCKING)
+
+    @property
+    def waiting(self) -> tuple[Finding, ...]:
+        """Findings that may pass by themselves."""
+        return tuple(finding for finding in self.findings if finding.severity is Severity.WAITING)
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """Risks that are only reported."""
+        return tuple(finding for finding in self.findings if finding.severity is Severity.WARNING)
+
+    @property
+    def converged(self) -> bool:
+        """Nothing to do, nothing owed and nothing in the way."""
+        return not (self.changes or self.held_back or self.blocking or self.waiting or self.reboots_owed)
