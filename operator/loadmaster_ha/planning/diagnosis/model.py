@@ -132,6 +132,8 @@ class PairView:
     services_differ_since: float | None = None
     """Appliances: since when the address-normalised services of the two differ; None: they do not, or it is
     not known."""
+    probe_seconds: float = 15.0
+    """How long the balancer may take to notice a change: interval times threshold and one more."""
     changing: bool = False
     """The operator itself reboots or reconfigures a unit just now."""
     now: float = 0.0

@@ -1,0 +1,146 @@
+"""What each word of the diagnosis means and what a person should do; docs/diagnosis.md is made of it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from loadmaster_ha.planning.diagnosis.model import PairHealth
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """`healthy` is the status of the condition PairHealthy; None is Unknown. `guide` is Kemp's section."""
+
+    healthy: bool | None
+    meaning: str
+    remedy: str
+    guide: str = ""
+
+
+CATALOGUE: Final[dict[PairHealth, Explanation]] = {
+    PairHealth.ACTIVE_STANDBY: Explanation(
+        healthy=True,
+        meaning="One unit answers the probe with 200, the other one is ready to take over.",
+        remedy="",
+        guide="10.1",
+    ),
+    PairHealth.BOTH_ACTIVE: Explanation(
+        healthy=False,
+        meaning="Both units answer the probe with 200, and the balancer sends traffic to both. During a "
+        "planned switch-over that is so on purpose, for some seconds.",
+        remedy="If it lasts: see that the units reach each other on the check port and on TCP 6973, and that "
+        "both have the other one as partner.",
+        guide="7, 10.1",
+    ),
+    PairHealth.NONE_ACTIVE: Explanation(
+        healthy=False,
+        meaning="Neither unit answers the probe with 200: nobody is served.",
+        remedy="See what each unit says of itself: its data plane, its log, whether it runs at all.",
+        guide="10.1",
+    ),
+    PairHealth.UNCONNECTED: Explanation(
+        healthy=False,
+        meaning="A unit has not been polled by the balancer since it started, and nobody is active.",
+        remedy="Look at the balancer's probe (HTTP, the check port, path /), the rule that uses it, the "
+        "pool's members, and whether security groups let AzureLoadBalancer in.",
+        guide="10.2",
+    ),
+    PairHealth.NOT_CONFIGURED: Explanation(
+        healthy=False,
+        meaning="A unit is in single mode: HA has not been set, or was taken away.",
+        remedy="Nothing while the operator builds the pair; else see HASynced.",
+        guide="7",
+    ),
+    PairHealth.PARTNER_UNREACHABLE: Explanation(
+        healthy=False,
+        meaning="One unit serves and the other one does not answer, or the two do not reach each other. "
+        "There may be nobody to take over.",
+        remedy="See to the unit or the network: the virtual machine, security groups for the check port and "
+        "TCP 6973 between the units.",
+        guide="10.4, 10.5, 10.6",
+    ),
+    PairHealth.MODE_CONFLICT: Explanation(
+        healthy=False,
+        meaning="Both units have the same mode, or each has the other's: HA does not work.",
+        remedy="Nothing, the operator sets it (with policy.mode Observe: set one to master, the other one to "
+        "slave, and reboot both).",
+        guide="7",
+    ),
+    PairHealth.PORT_MISMATCH: Explanation(
+        healthy=False,
+        meaning="The check port is not the same on both units and in the balancer's probe.",
+        remedy="Nothing, the operator sets it (with policy.mode Observe: set spec.healthCheck.port on "
+        "the unit).",
+        guide="2, 7",
+    ),
+    PairHealth.PARTNER_MISMATCH: Explanation(
+        healthy=False,
+        meaning="A unit has another partner than the other unit of the pair.",
+        remedy="Nothing, the operator sets it. By hand: each unit's partner is the other one; the guide's "
+        "section 7 step 8 has a slip there.",
+        guide="7",
+    ),
+    PairHealth.VERSION_SKEW: Explanation(
+        healthy=False,
+        meaning="The units run different firmware. That is meant for the time of an upgrade only.",
+        remedy="Bring both to the same version: the standby first, then switch over, then the other one.",
+        guide="1.1, 9",
+    ),
+    PairHealth.SECRET_MISMATCH: Explanation(
+        healthy=False,
+        meaning="The units refuse each other, their Partner Shared Secrets differ: nothing is synchronised.",
+        remedy="Set spec.highAvailability.sharedSecretRef; the operator writes it to both. Without it, set "
+        "the same secret on both units.",
+        guide="10.6",
+    ),
+    PairHealth.SYNC_STALE: Explanation(
+        healthy=False,
+        meaning="The units have not agreed on their settings for longer than two synchronisation periods.",
+        remedy="Look at TCP 6973 between the units: security groups, and the shared secret. After a "
+        "fail-over the other unit would serve older settings.",
+        guide="10.6",
+    ),
+    PairHealth.BALANCER_MISCONFIGURED: Explanation(
+        healthy=False,
+        meaning="The units work, one active and one standby, but Azure sees them otherwise.",
+        remedy="Compare the balancer's probe, rules and pool with what AzureSynced says; look at admin "
+        "states.",
+        guide="10.7",
+    ),
+    PairHealth.SERVICE_UNREACHABLE: Explanation(
+        healthy=False,
+        meaning="The pair works, but a published virtual service is down: its real servers do not answer.",
+        remedy="See to the real servers and to what stands between the units and them.",
+        guide="10.8",
+    ),
+    PairHealth.LICENSING_FAILED: Explanation(
+        healthy=False,
+        meaning="Licensing failed with a message about the default gateway. The gateway is a red herring: "
+        "Azure does not answer the ping of older firmware.",
+        remedy="Check Kemp ID and password, and that the unit reaches the licensing server.",
+        guide="10.3",
+    ),
+    PairHealth.MIXED_UNITS: Explanation(
+        healthy=False,
+        meaning="One unit is an appliance, the other one a node agent. They cannot synchronise.",
+        remedy="Make both of the same kind.",
+    ),
+    PairHealth.BOOTING: Explanation(
+        healthy=False,
+        meaning="A unit starts. A virtual machine takes about five minutes to become reachable.",
+        remedy="Wait. If it takes longer than ten minutes, see the machine's console.",
+        guide="10.4",
+    ),
+    PairHealth.UNLICENSED: Explanation(
+        healthy=False,
+        meaning="A unit has no licence, or its licence agreement has not been accepted.",
+        remedy="License it in its web user interface (guide, 3.2), or use a pay-per-use image.",
+        guide="3.2",
+    ),
+    PairHealth.UNKNOWN: Explanation(
+        healthy=None,
+        meaning="It cannot be told. Whoever cannot be asked may serve nevertheless: fail-over does not "
+        "depend on the operator.",
+        remedy="Let the operator reach the units (management port and check port) and the frontend: routes, "
+        "security groups, spec.networkSecurity.managementSources, credentials.",
+    ),
+}
