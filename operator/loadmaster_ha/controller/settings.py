@@ -6,8 +6,11 @@ flag is also an environment variable (`--azure-cloud` is `LOADMASTER_AZURE_CLOUD
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
+
+from loadmaster_ha.domain.ha import PROBE_SOURCE
 
 RESYNC_FLOOR: Final = 30
 
@@ -99,6 +102,12 @@ class Settings:
     azure_ca_file: Path | None = _flag(  # noqa: RUF009 - as all others; Path alone makes ruff doubt it
         None, Path, "Certificates (PEM) to trust for a Custom cloud instead of the system's", metavar="FILE"
     )
+    azure_probe_source: str = _flag(
+        PROBE_SOURCE,
+        str,
+        "Where the health probes of a Custom cloud's balancers come from; node agents are told",
+        metavar="ADDRESS",
+    )
     metrics_listen: str = _flag(
         "0.0.0.0:9090", str, "Where /metrics is served; port 0 takes a free one", metavar="HOST:PORT"
     )
@@ -145,11 +154,18 @@ class Settings:
         self._check_cloud()
 
     def _check_cloud(self) -> None:
+        try:
+            ip_address(self.azure_probe_source)
+        except ValueError:
+            raise InvalidSettings(
+                f"--azure-probe-source is {self.azure_probe_source!r}, which is no IP address"
+            ) from None
         given = {
             "--azure-resource-manager-url": self.azure_resource_manager_url,
             "--azure-authority-url": self.azure_authority_url,
             "--azure-audience": self.azure_audience,
             "--azure-ca-file": self.azure_ca_file,
+            "--azure-probe-source": self.azure_probe_source != PROBE_SOURCE,
         }
         if self.azure_cloud == "Custom":
             if not self.azure_resource_manager_url:

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from loadmaster_ha.domain.ha import Role
+from loadmaster_ha.domain.ha import PROBE_SOURCE, Role
 from loadmaster_ha.domain.reading import Absent, Reading
 from loadmaster_ha.domain.units import UnitFacts
-from loadmaster_ha.domain.virtual_services import RealServer
+from loadmaster_ha.domain.virtual_services import Protocol, RealServer
 from loadmaster_ha.planning.target import PairTarget
 
 
@@ -35,6 +35,21 @@ class WantedCertificate:
 
 
 @dataclass(frozen=True, slots=True)
+class Publication:
+    """Something of ours in Azure that leads, or lets in, to a published service on the units."""
+
+    service: str
+    """Its name in the manifest, also of one that the manifest no longer has."""
+    protocol: Protocol
+    port: int | None
+    """On the units; None: every port."""
+    arm: str | None = None
+    """The units' interface, by its name in the manifest; None: cannot be told."""
+    cut: bool = False
+    """`service` is only the beginning of the name: names in Azure are cut where they would be too long."""
+
+
+@dataclass(frozen=True, slots=True)
 class UnitsTarget:
     """What the units of one pair shall be, with everything that the manifest only refers to."""
 
@@ -55,6 +70,8 @@ class UnitsTarget:
         default_factory=lambda: MappingProxyType({})
     )
     """By service: the real servers of each service whose manifest refers to Kubernetes for them."""
+    probe_source: str = PROBE_SOURCE
+    """Where the balancer's probes come from; another address in emulated clouds only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +80,13 @@ class UnitsObservation:
 
     units: Mapping[Role, Reading[UnitFacts]]
     records: Mapping[Role, UnitRecord] = field(default_factory=lambda: MappingProxyType({}))
-    published: Reading[frozenset[str]] = field(default_factory=Absent)
-    """Names of the services of ours that the balancer or a security group of ours still has something for,
-    also of those that the manifest no longer has; `Absent`: Azure has not been observed yet."""
+    published: Reading[frozenset[Publication]] = field(default_factory=Absent)
+    """What the balancer or a security group of ours still has of services of ours, also of those that the
+    manifest no longer has (`publishing.published`); `Absent`: Azure has not been observed yet."""
     frontend_serves: Reading[bool] = field(default_factory=Absent)
     """Whether the frontend answers on the check port now (somebody is served); `Absent`: not asked."""
     ports: Reading[frozenset[int]] = field(default_factory=Absent)
     """The check ports of our probe and rule in Azure."""
     draining_since: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    """Real servers and services that are being drained: `NICKNAME` or `NICKNAME ADDRESS:PORT` -> the time
-    (of the controller's monotonic clock) since when."""
+    """What takes its time on the units, as `UnitPlan.draining` of the last plan named it -> the time (of the
+    controller's monotonic clock) since when it has been named in every plan."""
