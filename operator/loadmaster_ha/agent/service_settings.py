@@ -1,9 +1,9 @@
-"""How virtual services and real servers are stored: keys, fields, defaults.
+"""How virtual services and real servers are stored: their keys, and what this unit does not take.
 
 Fields bear the names that the management API reads back, with the wire's canonical values
-(`loadmaster.values`). Only what was set is stored; what is missing has the default given here, which is the
-appliance's (Kemp's "RESTful API Interface Description", 3.6.1 and 3.10) unless said otherwise. `services`
-makes `domain` values of them, the handlers of the management API write them.
+(`loadmaster.values`). Only what was set is stored; what is missing has the default of
+`loadmaster.virtual_service_fields`. `services` makes `domain` values of them, the handlers of the management
+API write them.
 """
 
 from collections.abc import Mapping
@@ -13,62 +13,6 @@ from typing import Final, Self
 
 from loadmaster_ha.agent.settings.model import Json
 
-SERVICE_DEFAULTS: Final[Mapping[str, Json]] = MappingProxyType(
-    {
-        "Index": 0,
-        "NickName": "",
-        "Enable": True,
-        "VStype": "gen",
-        "Schedule": "rr",
-        "Persist": "none",
-        "PersistTimeout": 0,
-        "Cookie": "",
-        "Idletime": 660,
-        "ServerInit": 0,
-        "CheckType": "tcp",
-        "CheckPort": 0,
-        "CheckUrl": "",
-        "CheckHost": "",
-        "CheckUse1.1": False,
-        "CheckUseGet": 0,
-        "CheckCodes": [],
-        "CheckPattern": "",
-        "ChkInterval": 0,
-        "ChkTimeout": 0,
-        "ChkRetryCount": 0,
-        "SSLAcceleration": False,
-        "SSLReencrypt": False,
-        "CertFile": [],
-        "TlsType": 0,
-        "ExtraPorts": "",
-        "AddVia": 0,
-        "EnhancedHealthChecks": False,
-        "RsMinimum": 0,
-        "StandbyAddr": "",
-        "StandbyPort": 0,
-        "ErrorCode": 0,
-        "ErrorUrl": "",
-        "Transparent": False,
-        "DefaultGW": "",
-    }
-)
-"""`VStype` and `CheckType` are decided by the port when a service is added (`by_port`). `ServerInit`, the
-protocol in which the server speaks first, is only kept: HAProxy connects without waiting for the client."""
-
-REAL_SERVER_DEFAULTS: Final[Mapping[str, Json]] = MappingProxyType(
-    {
-        "RsIndex": 0,
-        "Enable": True,
-        "Drain": False,
-        "Weight": 1000,
-        "Limit": 0,
-        "Critical": False,
-        "Forward": "nat",
-        "DnsName": "",
-    }
-)
-"""`Drain` is ours: disabled, but persistent clients are let finish."""
-
 _BY_PORT: Final[Mapping[int, tuple[str, str]]] = MappingProxyType(
     {80: ("http", "http"), 443: ("http", "https")}
 )
@@ -77,10 +21,9 @@ LOWEST_PORT: Final = 3
 HIGHEST_PORT: Final = 65530
 """Of a virtual service (interface description, 3.6.1.1)."""
 
-_TLS_VERSIONS: Final = ("SSLv3", "TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3")
-"""Bit 0 to bit 4 of `TlsType`; a bit that is set switches its version off (3.6.1.4.1)."""
 DEFAULT_TLS_TYPE: Final = 0b00111
-"""TLS 1.2 and 1.3. The appliance's own default lets TLS 1.1 in too, which today's OpenSSL does not offer."""
+"""TLS 1.2 and 1.3: what a stored `TlsType` of 0, "not chosen", means. The appliance's own default lets TLS
+1.1 in too, which today's OpenSSL does not offer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,20 +72,6 @@ def by_port(port: int) -> Mapping[str, Json]:
     """`VStype` and `CheckType` of a new service that says nothing of them."""
     kind, check = _BY_PORT.get(port, ("gen", "tcp"))
     return {"VStype": kind, "CheckType": check}
-
-
-def extra_ports(text: str) -> tuple[int, ...]:
-    """The ports of `ExtraPorts` in ascending order; what is no port in it is passed over."""
-    return tuple(sorted({int(word) for word in text.split(",") if _is_port(word)}))
-
-
-def lowest_tls_version(tls_type: int) -> str:
-    """The lowest version that the bit mask `TlsType` leaves on; 0, which means "not chosen", is the default.
-
-    SSLv3 does not exist any more: a mask that leaves it on begins with TLS 1.0.
-    """
-    mask = (tls_type or DEFAULT_TLS_TYPE) | 1
-    return next((name for bit, name in enumerate(_TLS_VERSIONS) if not mask >> bit & 1), _TLS_VERSIONS[-1])
 
 
 def _is_port(text: str) -> bool:

@@ -3,7 +3,8 @@
 The store holds services by the *name* of the interface (`eth0:443/tcp`), with the management API's own
 parameter names as fields, so that the same setting means each unit's own address. Here they become `domain`
 values for this unit's addresses: the data plane renders those, and the management API's lists read from
-them. The other way, from parameters to fields and their defaults, is `service_settings`.
+them. What the fields mean is `loadmaster.virtual_service_fields`; keys, and what this unit takes, are
+`service_settings`.
 
 Nothing here fails: a partner of a newer version may have written fields, or values, that this one does not
 know. What it cannot read counts as not set; a service that makes no sense without it (no index, no such
@@ -12,44 +13,24 @@ interface here, another protocol) is left out and named in `unreadable`.
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Final, TypeVar
+from dataclasses import dataclass, replace
+from typing import Final
 from typing import Protocol as TypingProtocol
 
-from loadmaster_ha.agent.service_settings import (
-    REAL_SERVER_DEFAULTS,
-    SERVICE_DEFAULTS,
-    ServerAddress,
-    StoredKey,
-    extra_ports,
-    lowest_tls_version,
-)
-from loadmaster_ha.agent.settings.model import Fields, Json, Kind
+from loadmaster_ha.agent.service_settings import DEFAULT_TLS_TYPE, ServerAddress, StoredKey
+from loadmaster_ha.agent.settings.model import Fields, Kind
 from loadmaster_ha.domain.virtual_services import (
-    CheckMethod,
-    CheckType,
-    HealthCheck,
     Protocol,
     RealServer,
-    Schedule,
     ServiceKey,
     ServiceType,
-    Tls,
     VirtualService,
 )
+from loadmaster_ha.loadmaster.virtual_service_fields import READING_REQUESTS, real_server, virtual_service
 
-_HTTP = frozenset({ServiceType.HTTP, ServiceType.HTTP2})
-_FORWARDED_FOR = frozenset({0, 5})
-"""`AddVia`: legacy operation, and X-Forwarded-For without Via (interface description, 3.6.1.5)."""
-_METHODS = tuple(CheckMethod)
-_TLS_PORT = 443
-_MOST_BUILT = 4096
+_TLS_PORT: Final = 443
+_MOST_BUILT: Final = 4096
 
-_Word = TypeVar("_Word", bound=StrEnum)
-_TYPES: Final = {word.value: word for word in ServiceType}
-_SCHEDULES: Final = {word.value: word for word in Schedule}
-_CHECKS: Final = {word.value: word for word in CheckType}
 _PROTOCOLS: Final = {word.value: word for word in Protocol}
 
 
@@ -89,8 +70,8 @@ def _place(
 ) -> tuple[ServiceKey, int] | None:
     """Where a service is, and its index; None when it makes no sense on this unit."""
     key = _own_key(stored_key, own_addresses)
-    index = _Reader(fields, SERVICE_DEFAULTS).number("Index")
-    return None if key is None or index <= 0 else (key, index)
+    index = fields.get("Index")
+    return None if key is None or type(index) is not int or index <= 0 else (key, index)
 
 
 @dataclass(slots=True)
@@ -150,74 +131,12 @@ def _build(
     if place is None:
         return None
     key, index = place
-    read = _Reader(fields, SERVICE_DEFAULTS)
-    tls = _tls(read)
-    kind = read.word("VStype", _TYPES)
-    if key.port == _TLS_PORT and tls is None and kind in _HTTP:
+    built = virtual_service(fields, index, key, _real_servers(servers), default_tls_type=DEFAULT_TLS_TYPE)
+    if key.port == _TLS_PORT and built.tls is None and built.type in READING_REQUESTS:
         # "HTTP/HTTPS" is what the API calls either. Without termination here the clients speak TLS with the
         # real servers, and nobody in between can read HTTP.
-        kind = ServiceType.GENERIC
-    return VirtualService(
-        index=index,
-        key=key,
-        nickname=read.text("NickName"),
-        enabled=read.flag("Enable"),
-        type=kind,
-        schedule=read.word("Schedule", _SCHEDULES),
-        persistence=read.text("Persist") or "none",
-        persistence_timeout=read.number("PersistTimeout"),
-        persistence_cookie=read.text("Cookie"),
-        idle_timeout=read.number("Idletime"),
-        check=_health_check(read),
-        tls=tls,
-        extra_ports=extra_ports(read.text("ExtraPorts")),
-        forwarded_for=kind in _HTTP and read.number("AddVia") in _FORWARDED_FOR,
-        minimum_real_servers=read.number("RsMinimum") if read.flag("EnhancedHealthChecks") else 0,
-        standby=_standby(read),
-        error_code=read.number("ErrorCode"),
-        error_url=read.text("ErrorUrl"),
-        transparent=read.flag("Transparent"),
-        default_gateway=read.text("DefaultGW"),
-        real_servers=_real_servers(servers),
-    )
-
-
-class _Reader:
-    """Fields with their defaults; what has the wrong type counts as not set.
-
-    Types are compared exactly, as a boolean is an `int` too. There are dozens of reads for each service, and
-    thousands of services: plain code.
-    """
-
-    __slots__ = ("_defaults", "_fields")
-
-    def __init__(self, fields: Fields, defaults: Mapping[str, Json]) -> None:
-        self._fields = fields
-        self._defaults = defaults
-
-    def number(self, name: str) -> int:
-        value = self._fields.get(name)
-        if type(value) is int:
-            return value
-        default = self._defaults[name]
-        return default if isinstance(default, int) else 0
-
-    def flag(self, name: str) -> bool:
-        value = self._fields.get(name)
-        return value if type(value) is bool else bool(self._defaults[name])
-
-    def text(self, name: str) -> str:
-        value = self._fields.get(name)
-        return value if type(value) is str else str(self._defaults[name])
-
-    def texts(self, name: str) -> tuple[str, ...]:
-        value = self._fields.get(name)
-        return tuple(each for each in value if isinstance(each, str)) if isinstance(value, list) else ()
-
-    def word(self, name: str, words: Mapping[str, _Word]) -> _Word:
-        value = self._fields.get(name)
-        known = words.get(value) if type(value) is str else None
-        return known or words[str(self._defaults[name])]
+        return replace(built, type=ServiceType.GENERIC, forwarded_for=False)
+    return built
 
 
 def _own_key(stored_key: str, own_addresses: Mapping[str, str]) -> ServiceKey | None:
@@ -243,49 +162,6 @@ def _real_servers(servers: Mapping[str, Fields]) -> tuple[RealServer, ...]:
 def _readable(servers: Iterable[tuple[str, Fields]]) -> Iterable[RealServer]:
     for key, fields in servers:
         where = ServerAddress.parse(key)
-        read = _Reader(fields, REAL_SERVER_DEFAULTS)
-        index = read.number("RsIndex")
-        if where is not None and index > 0:
-            enabled = read.flag("Enable")
-            yield RealServer(
-                index=index,
-                address=where.address,
-                port=where.port,
-                weight=read.number("Weight"),
-                limit=read.number("Limit"),
-                enabled=enabled,
-                draining=not enabled and read.flag("Drain"),
-                critical=read.flag("Critical"),
-            )
-
-
-def _health_check(read: _Reader) -> HealthCheck:
-    method = read.number("CheckUseGet")
-    return HealthCheck(
-        type=read.word("CheckType", _CHECKS),
-        port=read.number("CheckPort"),
-        path=read.text("CheckUrl") or "/",
-        host=read.text("CheckHost"),
-        http_1_1=read.flag("CheckUse1.1"),
-        method=_METHODS[method] if 0 <= method < len(_METHODS) else CheckMethod.HEAD,
-        codes=read.texts("CheckCodes"),
-        pattern=read.text("CheckPattern"),
-        interval=read.number("ChkInterval"),
-        timeout=read.number("ChkTimeout"),
-        retries=read.number("ChkRetryCount"),
-    )
-
-
-def _tls(read: _Reader) -> Tls | None:
-    if not read.flag("SSLAcceleration"):
-        return None
-    return Tls(
-        certificates=read.texts("CertFile"),
-        reencrypt=read.flag("SSLReencrypt"),
-        minimum_version=lowest_tls_version(read.number("TlsType")),
-    )
-
-
-def _standby(read: _Reader) -> tuple[str, int] | None:
-    address, port = read.text("StandbyAddr"), read.number("StandbyPort")
-    return (address, port) if address and port else None
+        read = None if where is None else real_server(fields, where.address, where.port)
+        if read is not None:
+            yield read

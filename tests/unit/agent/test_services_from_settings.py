@@ -4,15 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadmaster_ha.agent.service_settings import (
-    DEFAULT_TLS_TYPE,
-    REAL_SERVER_DEFAULTS,
-    SERVICE_DEFAULTS,
-    ServerAddress,
-    StoredKey,
-    extra_ports,
-    lowest_tls_version,
-)
+from loadmaster_ha.agent.service_settings import DEFAULT_TLS_TYPE, ServerAddress, StoredKey
 from loadmaster_ha.agent.services import unreadable, virtual_services
 from loadmaster_ha.agent.settings.model import Kind
 from loadmaster_ha.domain.virtual_services import (
@@ -26,6 +18,12 @@ from loadmaster_ha.domain.virtual_services import (
     ServiceType,
     Tls,
     VirtualService,
+)
+from loadmaster_ha.loadmaster.virtual_service_fields import (
+    REAL_SERVER_DEFAULTS,
+    SERVICE_DEFAULTS,
+    extra_ports,
+    lowest_tls_version,
 )
 
 OWN = {"eth0": "10.0.2.4", "eth1": "10.0.3.4"}
@@ -224,13 +222,16 @@ def test_addresses_of_real_servers_read_back_as_written(address, port):
 
 @pytest.mark.parametrize(
     ("mask", "lowest"),
-    [(0, "TLSv1.2"), (1, "TLSv1.0"), (2, "TLSv1.1"), (3, "TLSv1.1"), (7, "TLSv1.2"), (15, "TLSv1.3"),
+    [(0, "TLSv1.0"), (1, "TLSv1.0"), (2, "TLSv1.1"), (3, "TLSv1.1"), (7, "TLSv1.2"), (15, "TLSv1.3"),
      (23, "TLSv1.2"), (31, "TLSv1.3"), (30, "TLSv1.3")],
 )  # fmt: skip
 def test_the_mask_of_tls_versions_switches_off(mask, lowest):
     """`Only TLS1.2` is 23 and `Only TLS1.3` 15 in the table of the interface description, 3.6.1.4.1."""
     assert lowest_tls_version(mask) == lowest
-    assert lowest_tls_version(0) == lowest_tls_version(DEFAULT_TLS_TYPE)
+
+
+def test_a_mask_that_was_not_chosen_is_tls_1_2():
+    assert lowest_tls_version(DEFAULT_TLS_TYPE) == "TLSv1.2"
 
 
 @given(st.text())

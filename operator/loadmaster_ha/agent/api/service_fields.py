@@ -14,10 +14,9 @@ from loadmaster_ha.agent.service_settings import (
     FIXED,
     HIGHEST_PORT,
     LOWEST_PORT,
-    SERVICE_DEFAULTS,
-    extra_ports,
 )
 from loadmaster_ha.agent.settings.model import Fields, Json, Kind
+from loadmaster_ha.loadmaster.virtual_service_fields import SERVICE_DEFAULTS, extra_ports
 
 _PERSISTENCE: Final = frozenset(
     {

@@ -11,12 +11,11 @@ from loadmaster_ha.agent.api.unit import ServerStatistics, ServiceStatistics
 from loadmaster_ha.agent.service_settings import (
     DEFAULT_TLS_TYPE,
     FIXED,
-    REAL_SERVER_DEFAULTS,
-    SERVICE_DEFAULTS,
     ServerAddress,
 )
 from loadmaster_ha.agent.settings.model import Json
 from loadmaster_ha.domain.virtual_services import RealServer, VirtualService
+from loadmaster_ha.loadmaster.virtual_service_fields import REAL_SERVER_DEFAULTS, SERVICE_DEFAULTS
 
 _ONLY_WITH_TLS: Final = frozenset({"CipherSet"})
 _FIXED_WITH_TLS: Final = {name: fixed.value for name, fixed in FIXED.items() if fixed.value is not None}
