@@ -15,6 +15,7 @@ from tests.support.pairs import (
     Pairs,
     changed,
     install_crd,
+    managed_pair,
     public_pair,
     short_pair,
     two_armed_pair,
@@ -27,10 +28,18 @@ ACCESS = "spec.loadBalancer.managementAccess"
 FRONTEND = "spec.loadBalancer.frontend"
 INTERFACE_ID = "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.Network/networkInterfaces/{}"
 OTHER_SUBSCRIPTION = "99999999-2222-3333-4444-555555555555"
+FINGERPRINT = "ab" * 32
+TLS = {"certificateSecretRef": {"name": "shop-tls"}}
+FROM_NODES = {"service": {"name": "shop", "port": "http"}, "nodeLabels": {"pool": "front"}}
 
 
 def service(name: str = "https", port: int = 443, **more: Any) -> dict[str, Any]:
     return {"name": name, "port": port, **more}
+
+
+def virtual(port: int = 443, *, more: dict[str, Any] | None = None, **fields: Any) -> list[dict[str, Any]]:
+    """One service with a virtual service of the given fields."""
+    return [service(port=port, virtualService=fields, **(more or {}))]
 
 
 @dataclass(frozen=True)
@@ -390,6 +399,236 @@ CASES = [
         'spec.services[1]: Duplicate value: {"name":"https"}',
         accepted={"spec.services": [service(), service("https-2", 444)]},
         refused={"spec.services": [service(), service("https", 444)]},
+    ),
+    Case(
+        "credentials-of-both-units",
+        "spec.slave.management.credentialsSecretRef: Invalid value: management.credentialsSecretRef must be "
+        "set on both units or on neither",
+        accepted={
+            "spec.master.management.credentialsSecretRef.name": "lm-0-login",
+            "spec.slave.management.credentialsSecretRef.name": "lm-1-login",
+        },
+        refused={"spec.master.management.credentialsSecretRef.name": "lm-0-login"},
+    ),
+    Case(
+        "management-address-of-both-units",
+        "spec.slave.management.address: Invalid value: master and slave must have different management "
+        "addresses or ports",
+        accepted={
+            "spec.master.management": {"address": "10.0.2.100", "port": 8441},
+            "spec.slave.management": {"address": "10.0.2.100", "port": 8442},
+        },
+        refused={
+            "spec.master.management.address": "10.0.2.4",
+            "spec.slave.management.address": "10.0.2.4",
+        },
+    ),
+    Case(
+        "fingerprint-beside-an-authority",
+        "spec.master.management.tls.fingerprintSHA256: Forbidden: with fingerprintSHA256 exactly that "
+        "certificate is accepted",
+        accepted={"spec.master.management.tls.fingerprintSHA256": FINGERPRINT},
+        refused={
+            "spec.master.management.tls.fingerprintSHA256": FINGERPRINT,
+            "spec.master.management.tls.caSecretRef.name": "lm-ca",
+        },
+    ),
+    Case(
+        "fingerprint-beside-a-name",
+        "with fingerprintSHA256 exactly that certificate is accepted, whoever signed it",
+        accepted={
+            "spec.master.management.tls": {"caSecretRef": {"name": "lm-ca"}, "serverName": "lm-0.example"}
+        },
+        refused={
+            "spec.master.management.tls": {"fingerprintSHA256": FINGERPRINT, "serverName": "lm-0.example"}
+        },
+    ),
+    Case(
+        "virtual-service-without-credentials",
+        "spec.services: Invalid value: service https: virtualService needs management.credentialsSecretRef "
+        "on both units",
+        accepted={
+            "spec.services": virtual(),
+            "spec.master.management.credentialsSecretRef.name": "lm-0-login",
+            "spec.slave.management.credentialsSecretRef.name": "lm-1-login",
+        },
+        refused={"spec.services": [service("http", 80), *virtual()]},
+        rule="virtualService needs management.credentialsSecretRef",
+    ),
+    Case(
+        "service-of-an-arm-that-is-not-probed",
+        "spec.services: Invalid value: service https: it is on another interface than the primary one, where "
+        "the units answer the probe only with highAvailability.allInterfaces: true",
+        base=managed_pair(),
+        accepted={
+            "spec.services": [service(interface="eth1")],
+            "spec.highAvailability.allInterfaces": True,
+        },
+        refused={"spec.services": [service("http", 80, interface="eth0"), service(interface="eth1")]},
+        rule="it is on another interface than the primary one",
+    ),
+    *(
+        Case(
+            f"virtual-service-on-port-{port}",
+            "service https: its virtual service would be on port 22 (SSH) or the management port of the units",
+            base=changed(
+                managed_pair(),
+                {
+                    "spec.slave.management.port": 9443,
+                    f"{ACCESS}.webInterface.mode": "Disabled",
+                    f"{ACCESS}.ssh.mode": "Disabled",
+                },
+            ),
+            accepted={"spec.services": [service(port=443, backendPort=port)]},
+            refused={"spec.services": virtual(more={"backendPort": port})},
+            rule="its virtual service would be on port 22",
+        )
+        for port in (22, 8443, 9443)
+    ),
+    Case(
+        "virtual-service-on-the-synchronisation-port",
+        "backend port 6973 is where the units synchronise their settings",
+        base=managed_pair(),
+        refused={"spec.services": virtual(more={"backendPort": 6973})},
+    ),
+    Case(
+        "virtual-service-on-the-check-port",
+        "service https: its port or backendPort is the check port (healthCheck.port)",
+        base=managed_pair(),
+        refused={"spec.services": virtual(more={"backendPort": 8444})},
+    ),
+    *(
+        Case(
+            f"virtual-service-on-port-{port}-of-a-unit",
+            "spec.services[0].backendPort: Invalid value: the port of a virtual service on the units is 3 to "
+            "65530",
+            base=managed_pair(),
+            accepted={"spec.services": virtual(more={"backendPort": inside})},
+            refused={"spec.services": virtual(more={"backendPort": port})},
+            rule="the port of a virtual service on the units is 3 to 65530",
+        )
+        for port, inside in ((2, 3), (65531, 65530))
+    ),
+    Case(
+        "virtual-service-of-requests-on-udp",
+        "spec.services[0].virtualService: Invalid value: a virtual service on UDP has type Generic and no tls",
+        base=managed_pair(),
+        accepted={"spec.services": virtual(more={"protocol": "UDP"})},
+        refused={"spec.services": virtual(more={"protocol": "UDP"}, type="HTTP")},
+    ),
+    Case(
+        "virtual-service-with-tls-on-udp",
+        "a virtual service on UDP has type Generic and no tls",
+        base=managed_pair(),
+        refused={"spec.services": virtual(more={"protocol": "UDP"}, tls=TLS)},
+    ),
+    Case(
+        "real-servers-of-two-kinds",
+        "spec.services[0].virtualService.realServersFrom: Forbidden: give either realServers or "
+        "realServersFrom, not both",
+        base=managed_pair(),
+        accepted={"spec.services": virtual(realServersFrom={"service": {"name": "shop", "port": "http"}})},
+        refused={
+            "spec.services": virtual(
+                realServers=[{"address": "10.0.3.7", "port": 80}],
+                realServersFrom={"service": {"name": "shop", "port": "http"}},
+            )
+        },
+    ),
+    Case(
+        "forwarded-for-of-bytes",
+        "spec.services[0].virtualService.forwardedFor: Invalid value: forwardedFor needs type HTTP or HTTP2",
+        base=managed_pair(),
+        accepted={"spec.services": virtual(type="HTTP", forwardedFor="Enabled")},
+        refused={"spec.services": virtual(tls=TLS, forwardedFor="Enabled")},
+    ),
+    Case(
+        "persistence-by-cookie-of-bytes",
+        "spec.services[0].virtualService.persistence.mode: Invalid value: persistence by cookie needs type "
+        "HTTP or HTTP2",
+        base=managed_pair(),
+        accepted={
+            "spec.services": virtual(type="HTTP", persistence={"mode": "ActiveCookie", "cookie": "lm"})
+        },
+        refused={"spec.services": virtual(persistence={"mode": "ActiveCookie", "cookie": "lm"})},
+    ),
+    Case(
+        "persistence-by-a-cookie-without-name",
+        "spec.services[0].virtualService.persistence.cookie: Invalid value: cookie is required with mode "
+        "ServerCookie and ActiveCookie, and only there",
+        base=managed_pair(),
+        accepted={
+            "spec.services": virtual(type="HTTP", persistence={"mode": "ServerCookie", "cookie": "sid"})
+        },
+        refused={"spec.services": virtual(type="HTTP", persistence={"mode": "ServerCookie"})},
+    ),
+    Case(
+        "cookie-of-another-persistence",
+        "cookie is required with mode ServerCookie and ActiveCookie, and only there",
+        base=managed_pair(),
+        accepted={"spec.services": virtual(persistence={"mode": "SourceAddress"})},
+        refused={"spec.services": virtual(persistence={"mode": "SourceAddress", "cookie": "sid"})},
+    ),
+    Case(
+        "http2-without-tls",
+        "spec.services[0].virtualService.tls: Required value: type HTTP2 needs tls",
+        base=managed_pair(),
+        accepted={"spec.services": virtual(type="HTTP2", tls=TLS)},
+        refused={"spec.services": virtual(type="HTTP2")},
+    ),
+    *(
+        Case(
+            f"check-{name}-without-requests",
+            "spec.services[0].virtualService.healthCheck.type: Invalid value: path, host, method and "
+            "statusCodes are only for type HTTP and HTTPS",
+            base=managed_pair(),
+            accepted={"spec.services": virtual(healthCheck={"type": "HTTPS", name: value})},
+            refused={"spec.services": virtual(healthCheck={name: value})},
+        )
+        for name, value in (
+            ("path", "/healthz"),
+            ("host", "shop.example"),
+            ("method", "GET"),
+            ("statusCodes", [404]),
+        )
+    ),
+    *(
+        Case(
+            f"check-port-of-{kind}",
+            "spec.services[0].virtualService.healthCheck.port: Forbidden: port is only for type TCP, HTTP "
+            "and HTTPS",
+            base=managed_pair(),
+            accepted={"spec.services": virtual(healthCheck={"port": 9000})},
+            refused={"spec.services": virtual(healthCheck={"type": kind, "port": 9000})},
+        )
+        for kind in ("ICMP", "None")
+    ),
+    Case(
+        "check-longer-than-its-interval",
+        "spec.services[0].virtualService.healthCheck.timeoutSeconds: Invalid value: timeoutSeconds cannot be "
+        "longer than intervalSeconds",
+        base=managed_pair(),
+        accepted={"spec.services": virtual(healthCheck={"intervalSeconds": 10, "timeoutSeconds": 10})},
+        refused={"spec.services": virtual(healthCheck={"intervalSeconds": 9, "timeoutSeconds": 10})},
+    ),
+    Case(
+        "node-labels-of-endpoints",
+        "spec.services[0].virtualService.realServersFrom.nodeLabels: Forbidden: nodeLabels are only for mode "
+        "Nodes",
+        base=managed_pair(),
+        accepted={"spec.services": virtual(realServersFrom={**FROM_NODES, "mode": "Nodes"})},
+        refused={"spec.services": virtual(realServersFrom=FROM_NODES)},
+    ),
+    Case(
+        "real-servers-twice",
+        "spec.services[0].virtualService.realServers[1]: Duplicate value",
+        base=managed_pair(),
+        accepted={
+            "spec.services": virtual(
+                realServers=[{"address": "10.0.3.7", "port": 80}, {"address": "10.0.3.7", "port": 81}]
+            )
+        },
+        refused={"spec.services": virtual(realServers=[{"address": "10.0.3.7", "port": 80}] * 2)},
     ),
 ]
 

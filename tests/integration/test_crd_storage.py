@@ -12,6 +12,8 @@ from tests.support.pairs import Pairs, changed, install_crd, public_pair, short_
 from tests.support.schema_values import accepted
 
 from controlplane.server import ApiError
+from loadmaster_ha.domain.ha import Role
+from loadmaster_ha.domain.units import Active, ObservedState, Trigger
 from loadmaster_ha.resources import crd
 from loadmaster_ha.resources.azure import MAX_TAGS
 from loadmaster_ha.resources.loadmasterpair import MAX_SERVICES, LoadMasterPairSpec
@@ -22,10 +24,12 @@ from loadmaster_ha.resources.status import (
     Condition,
     ConditionStatus,
     ExpectedFailover,
+    FailoverStatus,
     FrontendStatus,
     LoadMasterPairStatus,
     OperationStyle,
     SecondsRange,
+    UnitStatus,
     Verb,
 )
 from loadmaster_ha.resources.units import MAX_INTERFACES
@@ -48,11 +52,11 @@ def test_the_short_form_is_stored_as_the_values_of_the_guide(pairs):
         "azure": {"subscriptionID": "11111111-2222-3333-4444-555555555555", "resourceGroup": "edge"},
         "master": {
             "networkInterfaces": [{"name": "eth0", "resource": "lm-0-nic"}],
-            "management": {"port": 8443},
+            "management": {"port": 8443, "tls": {}},
         },
         "slave": {
             "networkInterfaces": [{"name": "eth0", "resource": "lm-1-nic"}],
-            "management": {"port": 8443},
+            "management": {"port": 8443, "tls": {}},
         },
         "loadBalancer": {
             "name": "web-ilb",
@@ -64,12 +68,14 @@ def test_the_short_form_is_stored_as_the_values_of_the_guide(pairs):
             },
         },
         "healthCheck": {"port": 8444, "intervalSeconds": 5, "threshold": 2},
+        "highAvailability": {"preferredHost": "Master", "allInterfaces": False},
         "networkSecurity": {"managementSources": ["VirtualNetwork"], "publishGuidePorts": "Disabled"},
         "policy": {
             "mode": "Enforce",
             "adoption": "IfUnowned",
             "deletion": "Delete",
             "availability": "Report",
+            "reboots": "Automatic",
         },
         "suspend": False,
     }
@@ -220,6 +226,14 @@ def largest_pair():
             "port": 30000 + n,
             "backendPort": 20000 + n,
             "interface": f"eth{n % 8}",
+            "virtualService": {
+                "type": "HTTP",
+                "persistence": {"mode": "ActiveCookie", "cookie": "c" * 127},
+                "healthCheck": {"type": "HTTP", "path": "/" + "p" * 125, "statusCodes": [*range(300, 332)]},
+                "realServers": [
+                    {"address": f"10.0.{n}.{server}", "port": 65535, "weight": 65535} for server in range(20)
+                ],
+            },
         }
         for n in range(MAX_SERVICES)
     ]
@@ -228,6 +242,10 @@ def largest_pair():
         {
             "spec.azure.tags": {f"{n:02}" + "a" * 510: "x" * 256 for n in range(MAX_TAGS)},
             "spec.services": services,
+            "spec.highAvailability.allInterfaces": True,
+            **{
+                f"spec.{role}.management.credentialsSecretRef.name": "s" * 253 for role in ("master", "slave")
+            },
             **{
                 f"spec.{role}.networkInterfaces": [
                     {"name": f"eth{n}", "resource": nic + f"{role}-{n}".ljust(80, "n")}
@@ -309,15 +327,29 @@ def test_status_is_not_written_with_the_spec(pairs):
 def test_kubectl_shows_what_matters(pairs):
     pairs.create(short_pair())
     status = LoadMasterPairStatus(
-        conditions=(condition("Ready"),), frontend=FrontendStatus(address="10.0.2.100")
+        conditions=(condition("Ready"),),
+        frontend=FrontendStatus(address="10.0.2.100"),
+        active=Active.SLAVE,
+        units=(
+            UnitStatus(role=Role.SLAVE, state=ObservedState.ACTIVE, firmware="7.2.54.12"),
+            UnitStatus(role=Role.MASTER, state=ObservedState.STANDBY, firmware="7.2.54.11"),
+        ),
+        last_failover=FailoverStatus(
+            time=NOW, from_=Active.MASTER, to=Active.SLAVE, trigger=Trigger.SILENT, reason="No answer."
+        ),
     )
     pairs.apply(as_status(short_pair(), status), subresource="/status")
     lines = kubectl(pairs, "get", "lmp", "-n", pairs.namespace).splitlines()
-    assert lines[0].split() == ["NAME", "READY", "REASON", "FRONTEND", "AGE"]
-    assert lines[1].split()[:4] == ["web", "True", "Ok", "10.0.2.100"]
+    assert lines[0].split() == ["NAME", "READY", "REASON", "ACTIVE", "FRONTEND", "AGE"]
+    assert lines[1].split()[:5] == ["web", "True", "Ok", "Slave", "10.0.2.100"]
     wide = kubectl(pairs, "get", "loadmaster", "-n", pairs.namespace, "-o", "wide").splitlines()
-    assert wide[0].split()[5:] == ["BALANCER", "TYPE", "RESOURCE-GROUP", "MODE"]
-    assert wide[1].split()[5:] == ["web-ilb", "Internal", "edge", "Enforce"]
+    assert wide[0].split()[6:] == [
+        *("MASTER", "SLAVE", "MASTER-FIRMWARE", "SLAVE-FIRMWARE", "LAST-FAILOVER"),
+        *("BALANCER", "TYPE", "RESOURCE-GROUP", "MODE"),
+    ]
+    said = wide[1].split()
+    assert said[6:10] == ["Standby", "Active", "7.2.54.11", "7.2.54.12"]
+    assert said[11:] == ["web-ilb", "Internal", "edge", "Enforce"]
 
 
 def test_kubectl_explains_a_field(pairs):

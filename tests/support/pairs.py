@@ -49,6 +49,17 @@ def two_armed_pair(name: str = "web") -> Manifest:
     )
 
 
+def managed_pair(name: str = "web") -> Manifest:
+    """As `two_armed_pair`, with credentials for both units."""
+    return changed(
+        two_armed_pair(name),
+        {
+            "spec.master.management.credentialsSecretRef.name": "lm-0-login",
+            "spec.slave.management.credentialsSecretRef.name": "lm-1-login",
+        },
+    )
+
+
 def public_pair(name: str = "web") -> Manifest:
     """As `short_pair`, with a public balancer on an existing address."""
     return changed(

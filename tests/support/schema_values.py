@@ -20,6 +20,7 @@ def accepted(schema: Schema) -> st.SearchStrategy[Any]:
     kinds = {
         "string": _strings,
         "integer": _integers,
+        "number": _numbers,
         "boolean": _booleans,
         "array": _lists,
         "object": _objects,
@@ -33,6 +34,15 @@ def _booleans(_: Schema) -> st.SearchStrategy[bool]:
 
 def _integers(schema: Schema) -> st.SearchStrategy[int]:
     return st.integers(schema.get("minimum", -_INT32), schema.get("maximum", _INT32))
+
+
+def _numbers(schema: Schema) -> st.SearchStrategy[float]:
+    return st.floats(
+        schema.get("minimum", -_INT32),
+        schema.get("maximum", _INT32),
+        allow_nan=False,
+        allow_infinity=False,
+    )
 
 
 def _objects(schema: Schema) -> st.SearchStrategy[dict[str, Any]]:

@@ -18,19 +18,28 @@ _TARGETS: Final = (
 _NO_SUCH_INTERFACE: Final = (
     "has(s.interface) && !self.master.networkInterfaces.exists(i, i.name == s.interface)"
 )
+_MANAGED: Final = "has(self.master.management.credentialsSecretRef)"
+_UNMANAGED_SERVICES: Final = f"(!{_MANAGED} ? {cel.SERVICES}.filter(s, has(s.virtualService)) : [])"
+_UNPROBED_SERVICES: Final = (
+    f"({_MANAGED} && !self.highAvailability.allInterfaces ? {cel.SERVICES}.filter(s, has(s.interface) && "
+    "s.interface != self.master.networkInterfaces[0].name) : [])"
+)
 _TCP_SERVICES: Final = f"{cel.SERVICES}.filter(s, s.protocol == 'TCP')"
 
 
-def _no_tcp_service(clash: str, complaint: str) -> Rule:
-    """No TCP service `s` with `clash`; the message names the first one."""
+def _no_service(offending: str, complaint: str) -> Rule:
+    """The list of services `offending` is empty; the message names the first one."""
     return Rule(
-        f"!{_TCP_SERVICES}.exists(s, {clash})",
+        f"{offending}.size() == 0",
         message=f"a service: {complaint}",
-        message_expression=cel.text(
-            f"service %s: {complaint}", f"{_TCP_SERVICES}.filter(s, {clash})[0].name"
-        ),
+        message_expression=cel.text(f"service %s: {complaint}", f"{offending}[0].name"),
         field_path=".services",
     )
+
+
+def _no_tcp_service(clash: str, complaint: str) -> Rule:
+    """No TCP service `s` with `clash`."""
+    return _no_service(f"{_TCP_SERVICES}.filter(s, {clash})", complaint)
 
 
 UNITS: Final = (
@@ -74,6 +83,19 @@ UNITS: Final = (
         "self.master.networkInterfaces[0].name == self.slave.networkInterfaces[0].name",
         message="the first network interface is the primary one; it must have the same name on both units",
         field_path=".slave.networkInterfaces",
+    ),
+    Rule(
+        f"{_MANAGED} == has(self.slave.management.credentialsSecretRef)",
+        message="management.credentialsSecretRef must be set on both units or on neither: the operator "
+        "configures both, or takes care of Azure only",
+        field_path=".slave.management.credentialsSecretRef",
+    ),
+    Rule(
+        "!has(self.master.management.address) || !has(self.slave.management.address) || "
+        "self.master.management.address != self.slave.management.address || "
+        "self.master.management.port != self.slave.management.port",
+        message="master and slave must have different management addresses or ports",
+        field_path=".slave.management.address",
     ),
 )
 """Master and slave beside each other."""
@@ -128,6 +150,21 @@ SERVICES: Final = (
         f"{cel.ACCESS}.ssh.mode == 'NAT' && {cel.BACKEND_PORT} == 22",
         "its backendPort is 22, the target of NAT rules; choose another one, or set "
         "loadBalancer.managementAccess.ssh.mode: Disabled",
+    ),
+    _no_tcp_service(
+        f"has(s.virtualService) && ({cel.BACKEND_PORT} == 22 || {cel.BACKEND_PORT} in {_MANAGEMENT_PORTS})",
+        "its virtual service would be on port 22 (SSH) or the management port of the units; choose another "
+        "backendPort",
+    ),
+    _no_service(
+        _UNMANAGED_SERVICES,
+        "virtualService needs management.credentialsSecretRef on both units, else nobody can make it; leave "
+        "virtualService out to take care of Azure only",
+    ),
+    _no_service(
+        _UNPROBED_SERVICES,
+        "it is on another interface than the primary one, where the units answer the probe only with "
+        "highAvailability.allInterfaces: true",
     ),
     Rule(
         f"!{cel.SERVICES}.exists(s, {_NO_SUCH_INTERFACE})",

@@ -1,6 +1,7 @@
 """What is published (`spec.services`): an entry is a balancing rule, openings, and a virtual service."""
 
 from enum import StrEnum
+from typing import Final
 
 from pydantic import ConfigDict, Field
 
@@ -9,6 +10,8 @@ from loadmaster_ha.resources.names import AddressPrefix, BackendPort, FrontendPo
 from loadmaster_ha.resources.virtual_services import Switch, VirtualService
 
 __all__ = ["Protocol", "Service", "Switch"]
+
+_BACKEND_PORT: Final = "(has(self.backendPort) ? self.backendPort : self.port)"
 
 
 class Protocol(StrEnum):
@@ -24,7 +27,7 @@ class Service(Model):
     model_config = ConfigDict(
         json_schema_extra=rules(
             Rule(
-                "self.protocol == 'UDP' || (has(self.backendPort) ? self.backendPort : self.port) != 6973",
+                f"self.protocol == 'UDP' || {_BACKEND_PORT} != 6973",
                 message="backend port 6973 is where the units synchronise their settings; choose another "
                 "port",
             ),
@@ -32,6 +35,17 @@ class Service(Model):
                 "self.protocol == 'TCP' || self.tcpReset == 'Disabled'",
                 message="tcpReset is only for protocol TCP; leave it out",
                 field_path=".tcpReset",
+            ),
+            Rule(
+                f"!has(self.virtualService) || ({_BACKEND_PORT} >= 3 && {_BACKEND_PORT} <= 65530)",
+                message="the port of a virtual service on the units is 3 to 65530; choose another backendPort",
+                field_path=".backendPort",
+            ),
+            Rule(
+                "self.protocol == 'TCP' || !has(self.virtualService) || (self.virtualService.type == "
+                "'Generic' && !has(self.virtualService.tls))",
+                message="a virtual service on UDP has type Generic and no tls",
+                field_path=".virtualService",
             ),
         )
     )

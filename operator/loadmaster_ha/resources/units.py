@@ -1,6 +1,6 @@
 """The two units of a pair: their virtual machines, interfaces and addresses (`spec.master`, `spec.slave`)."""
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from loadmaster_ha.domain.ha import MANAGEMENT_PORT
 from loadmaster_ha.resources.azure import SecretReference
@@ -54,6 +54,18 @@ class CAReference(Model):
 
 class ManagementTLS(Model):
     """How the unit's certificate is verified."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            Rule(
+                "!has(self.fingerprintSHA256) || !(has(self.caSecretRef) || has(self.serverName))",
+                message="with fingerprintSHA256 exactly that certificate is accepted, whoever signed it and "
+                "whatever its name; leave caSecretRef and serverName out",
+                field_path=".fingerprintSHA256",
+                reason="FieldValueForbidden",
+            )
+        )
+    )
 
     fingerprint_sha256: Fingerprint | None = Field(default=None, alias="fingerprintSHA256")
     """SHA-256 fingerprint of the unit's certificate, in hex, with or without colons; nothing else is

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 from loadmaster_ha.domain.virtual_services import CheckMethod
 from loadmaster_ha.resources.azure import SecretReference
 from loadmaster_ha.resources.model import Model, Rule, as_set, keyed_by, rules
-from loadmaster_ha.resources.names import BackendPort, HostName, IPv4Address, KubernetesName
+from loadmaster_ha.resources.names import BackendPort, HostName, IPv4Address, KubernetesName, LabelValue
 
 MAX_REAL_SERVERS = 250
 """Real servers of one service."""
@@ -89,6 +89,29 @@ class CheckProtocol(StrEnum):
 
 class RealServerCheck(Model):
     """How the unit finds out which real servers can serve."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            Rule(
+                "self.type in ['HTTP', 'HTTPS'] || (self.path == '/' && self.method == 'HEAD' && "
+                "!has(self.host) && !has(self.statusCodes))",
+                message="path, host, method and statusCodes are only for type HTTP and HTTPS",
+                field_path=".type",
+            ),
+            Rule(
+                "!has(self.port) || !(self.type in ['ICMP', 'None'])",
+                message="port is only for type TCP, HTTP and HTTPS",
+                field_path=".port",
+                reason="FieldValueForbidden",
+            ),
+            Rule(
+                "self.type == 'None' || self.timeoutSeconds <= self.intervalSeconds",
+                message="timeoutSeconds cannot be longer than intervalSeconds: one check would begin before "
+                "the last one is over",
+                field_path=".timeoutSeconds",
+            ),
+        )
+    )
 
     type: CheckProtocol = CheckProtocol.TCP
     """TCP, HTTP, HTTPS, ICMP (appliances only), or None."""
@@ -183,12 +206,23 @@ class ServiceReference(Model):
     name: KubernetesName
     """Name of the Service."""
 
-    port: Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?)$", max_length=15)]
+    port: Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=15)]
     """Name of the Service's port, or its number in quotes."""
 
 
 class RealServersFrom(Model):
     """Real servers that are looked up in Kubernetes and follow it."""
+
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            Rule(
+                "self.mode == 'Nodes' || !has(self.nodeLabels)",
+                message="nodeLabels are only for mode Nodes",
+                field_path=".nodeLabels",
+                reason="FieldValueForbidden",
+            )
+        )
+    )
 
     service: ServiceReference
     """The Service whose endpoints or node ports are the real servers."""
@@ -197,7 +231,7 @@ class RealServersFrom(Model):
     """Endpoints: the addresses of the pods that are ready (the units must reach the pod network). Nodes: the
     node port of the Service on all nodes that are ready."""
 
-    node_labels: dict[str, Annotated[str, Field(max_length=63)]] = Field(default={}, max_length=16)
+    node_labels: dict[str, LabelValue] = Field(default={}, max_length=16)
     """With mode Nodes: only nodes that have all these labels."""
 
     weight: int = Field(default=1000, ge=1, le=65535, strict=True)
@@ -211,14 +245,25 @@ class VirtualService(Model):
         json_schema_extra=rules(
             Rule(
                 "!(has(self.realServers) && has(self.realServersFrom))",
-                message="give either realServers or realServersFrom",
+                message="give either realServers or realServersFrom, not both",
                 field_path=".realServersFrom",
+                reason="FieldValueForbidden",
             ),
             Rule(
-                "has(self.tls) || !has(self.forwardedFor) || self.forwardedFor == 'Disabled' || "
-                "self.type != 'Generic'",
-                message="forwardedFor needs type HTTP or HTTP2",
+                "self.type != 'Generic' || self.forwardedFor == 'Disabled'",
+                message="forwardedFor needs type HTTP or HTTP2: Generic does not read requests",
                 field_path=".forwardedFor",
+            ),
+            Rule(
+                "self.type != 'Generic' || !(self.persistence.mode in ['ServerCookie', 'ActiveCookie'])",
+                message="persistence by cookie needs type HTTP or HTTP2: Generic does not read requests",
+                field_path=".persistence.mode",
+            ),
+            Rule(
+                "self.type != 'HTTP2' || has(self.tls)",
+                message="type HTTP2 needs tls: clients agree on HTTP/2 while TLS is set up",
+                field_path=".tls",
+                reason="FieldValueRequired",
             ),
         )
     )

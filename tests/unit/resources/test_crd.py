@@ -78,7 +78,7 @@ def test_every_string_list_map_and_number_is_bounded():
         if (node["type"] == "string" and not ({"maxLength", "enum"} & node.keys()))
         or (node["type"] == "array" and "maxItems" not in node)
         or ("additionalProperties" in node and "maxProperties" not in node)
-        or (node["type"] == "integer" and "minimum" not in node)
+        or (node["type"] in {"integer", "number"} and "minimum" not in node)
     ]
     assert unbounded == []
 

@@ -83,6 +83,17 @@ def test_what_may_be_none_is_optional_without_a_default():
     }
 
 
+def test_a_fraction_is_a_double():
+    class Whole(Model):
+        gap_seconds: Annotated[float, Field(ge=0)] | None = None
+
+    assert structural(Whole)["properties"]["gapSeconds"] == {
+        "type": "number",
+        "format": "double",
+        "minimum": 0,
+    }
+
+
 def test_a_large_number_is_an_int64():
     class Whole(Model):
         generation: int
@@ -93,7 +104,7 @@ def test_a_large_number_is_an_int64():
 WithPattern = dict[Annotated[str, Field(pattern="a")], str]
 
 
-@pytest.mark.parametrize("kind", [int | str, float, tuple[int, str], WithPattern])
+@pytest.mark.parametrize("kind", [int | str, bytes | int, tuple[int, str], WithPattern])
 def test_what_a_crd_cannot_say_is_an_error_that_names_the_field(kind):
     class Whole(Model):
         strange: kind

@@ -41,13 +41,43 @@ def test_the_largest_status_of_the_controller_fits_the_schema():
                 "processDiedSeconds": {"min": 0, "max": 5},
                 "silentSeconds": {"min": 10, "max": 15},
             },
+            "active": "Master",
+            "units": [
+                {
+                    "role": role,
+                    "kind": "Appliance",
+                    "address": "255.255.255.255",
+                    "state": "Unconnected",
+                    "firmware": "7.2.54.12.22642.RELEASE",
+                    "lastSeenTime": NOW,
+                    "certificateFingerprint": "f" * 64,
+                    "identity": "i" * 128,
+                    "secretVersion": "d" * 64,
+                    "modeWrittenAtBoot": "b" * 64,
+                }
+                for role in ("Master", "Slave")
+            ],
+            "lastFailover": {
+                "time": NOW,
+                "from": "Slave",
+                "to": "Master",
+                "trigger": "ProcessDied",
+                "reason": "r" * 1024,
+                "durationSeconds": 4.25,
+            },
+            "lastSwitchover": {
+                "requested": "slave",
+                "outcome": "Aborted",
+                "reason": "r" * 1024,
+                "time": NOW,
+                "gapSeconds": 0,
+            },
         },
     )
     status = render(situation, {}, now=NOW)
     jsonschema.validate(status, STATUS)
-    parsed = LoadMasterPairStatus.model_validate(
-        status
-    )  # refuses unknown fields, which the server would prune
+    # Refuses unknown fields, which the server would prune.
+    parsed = LoadMasterPairStatus.model_validate(status)
     assert parsed.azure is not None
     assert parsed.azure.operations[0].verb == "PUT"
     assert parsed.pending
