@@ -67,7 +67,9 @@ def metrics_application(registry: CollectorRegistry) -> web.Application:
     """`/metrics` of one registry."""
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        # A thousand pairs make a page of some megabytes, which must not hold up the event loop.
+        page = await asyncio.to_thread(generate_latest, registry)
+        return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     application = web.Application()
     application.router.add_get("/metrics", metrics)

@@ -1,23 +1,27 @@
 """Metrics of the operator process. docs/reference/metrics.md is generated from what is defined here.
 
-One `OperatorMetrics` has a registry of its own. Series with a pair's name exist as long as the pair does;
-those with fixed label values exist from the start with 0, so that `rate()` and `absent()` mean something.
+One `OperatorMetrics` has a registry of its own; what belongs to one pair each is in `pairs`. Series with
+fixed label values exist from the start with 0, so that `rate()` and `absent()` mean something.
 """
 
 import platform
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
-PAIR: Final = "LoadMasterPair"
+from loadmaster_ha.domain.ha import Role
+from loadmaster_ha.domain.units import Trigger
+from loadmaster_ha.telemetry import pairs
+from loadmaster_ha.telemetry.pairs import PAIR, PairMetrics, PairSight, Watched
+
 OUTCOMES: Final = ("Changed", "NoChange", "Waiting", "Error")
-STATUSES: Final = ("True", "False", "Unknown")
-SECTIONS: Final = ("PublicAddress", "LoadBalancer", "Interfaces", "SecurityGroups")
+POLLED: Final = ("Health", "Frontend", "Management", "Statistics", "RuleHealth")
 
 RECONCILE_BUCKETS: Final = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 REQUEST_BUCKETS: Final = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+WATCH_BUCKETS: Final = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Seconds."""
 
 
@@ -27,26 +31,8 @@ class OperatorMetrics:
     def __init__(self, *, version: str, kopf_version: str) -> None:
         self.registry = CollectorRegistry(auto_describe=True)
         registry = self.registry
-        self.condition = Gauge(
-            "loadmaster_condition",
-            "Conditions of the custom resources: 1 for the status that holds, 0 for the two others",
-            ["kind", "namespace", "name", "type", "status"],
-            registry=registry,
-        )
-        self.condition_reason = Gauge(
-            "loadmaster_condition_reason",
-            "1 with the reason of each condition that is not as it should be; absent when all is well",
-            ["kind", "namespace", "name", "type", "reason"],
-            registry=registry,
-        )
-        self.failover_expected = Gauge(
-            "loadmaster_failover_expected_seconds",
-            "How long a failover takes with the pair's probe settings, by kind of failure "
-            "(ProcessDied, Silent) and "
-            "bound (Min, Max), for new connections",
-            ["namespace", "pair", "failure", "bound"],
-            registry=registry,
-        )
+        self.pairs = PairMetrics()
+        registry.register(self.pairs)
         self.reconcile_total = Counter(
             "loadmaster_reconcile_total",
             "Visits to custom resources by what came of them",
@@ -71,12 +57,6 @@ class OperatorMetrics:
             "How long a custom resource that was due waited for its visit",
             ["kind"],
             buckets=RECONCILE_BUCKETS,
-            registry=registry,
-        )
-        self.drift_total = Counter(
-            "loadmaster_drift_total",
-            "Writes made because Azure had changed although the manifest had not, by section of the set-up",
-            ["kind", "namespace", "name", "section"],
             registry=registry,
         )
         self.azure_requests_total = Counter(
@@ -104,6 +84,35 @@ class OperatorMetrics:
             "Azure throttles)",
             registry=registry,
         )
+        self.unit_requests_total = Counter(
+            "loadmaster_unit_requests_total",
+            "Calls of the units' management API, by command and what came of it (Ok, or why not)",
+            ["command", "outcome"],
+            registry=registry,
+        )
+        self.polls_total = Counter(
+            "loadmaster_watch_polls_total",
+            "What the operator has asked while watching, by what was asked (Health, Frontend, Management, "
+            "Statistics, RuleHealth) and what came of it (an HTTP status, or the word for why there is none)",
+            ["polled", "outcome"],
+            registry=registry,
+        )
+        self.poll_delay = Histogram(
+            "loadmaster_watch_delay_seconds",
+            "How late a poll began",
+            ["polled"],
+            buckets=WATCH_BUCKETS,
+            registry=registry,
+        )
+        self.watch_report = Histogram(
+            "loadmaster_watch_report_seconds",
+            "From the observation that made a difference to its being stored in status",
+            buckets=WATCH_BUCKETS,
+            registry=registry,
+        )
+        self.watched_pairs = Gauge(
+            "loadmaster_watched_pairs", "Pairs whose units are watched now", registry=registry
+        )
         self.leader = Gauge("loadmaster_leader", "1 while this replica leads", registry=registry)
         self.watch_last_event = Gauge(
             "loadmaster_watch_last_event_timestamp_seconds",
@@ -126,9 +135,11 @@ class OperatorMetrics:
         self.azure_budget.set(1)
         for labelled in (self.reconcile_duration, self.queue_depth, self.queue_wait):
             labelled.labels(PAIR)
+        for polled in POLLED:
+            self.poll_delay.labels(polled)
 
     def metrics(self) -> list[MetricWrapperBase]:
-        """All metrics, in the order of their definition."""
+        """The metrics of the process, in the order of their definition."""
         return [value for value in vars(self).values() if isinstance(value, MetricWrapperBase)]
 
     # The queue (controller.workqueue.QueueObserver)
@@ -150,31 +161,97 @@ class OperatorMetrics:
 
     def on_pair(self, namespace: str, name: str, conditions: Iterable[tuple[str, str, str, bool]]) -> None:
         """The conditions of a pair: type, status, reason, and whether it is as it should be."""
-        _remove(self.condition_reason, {"kind": PAIR, "namespace": namespace, "name": name})
-        for kind, status, reason, wanted in conditions:
-            for each in STATUSES:
-                self.condition.labels(PAIR, namespace, name, kind, each).set(1 if each == status else 0)
-            if not wanted:
-                self.condition_reason.labels(PAIR, namespace, name, kind, reason).set(1)
-        for section in SECTIONS:
-            self.drift_total.labels(PAIR, namespace, name, section)
+        record = self.pairs.record(namespace, name)
+        record.conditions, record.told = tuple(conditions), True
 
     def on_failover_expected(
         self, namespace: str, name: str, bounds: Mapping[tuple[str, str], float]
     ) -> None:
         """How long a failover takes, by failure and bound."""
-        for (failure, bound), seconds in bounds.items():
-            self.failover_expected.labels(namespace, name, failure, bound).set(seconds)
+        self.pairs.record(namespace, name).expected = dict(bounds)
 
     def on_drift(self, namespace: str, name: str, section: str) -> None:
         """A write repaired what somebody else had changed."""
-        self.drift_total.labels(PAIR, namespace, name, section).inc()
+        record = self.pairs.record(namespace, name)
+        record.told = True
+        record.drift[section] += 1
 
     def on_pair_gone(self, namespace: str, name: str) -> None:
         """Remove every series of a pair."""
-        for metric in (self.condition, self.condition_reason, self.drift_total):
-            _remove(metric, {"kind": PAIR, "namespace": namespace, "name": name})
-        _remove(self.failover_expected, {"namespace": namespace, "pair": name})
+        self.pairs.remove(namespace, name)
+
+    # Watching. What comes late, about a pair that is not watched any more, counts for nothing.
+
+    def on_watch_begun(self, namespace: str, name: str, *, last_failover: float | None = None) -> None:
+        """The pair is watched from now on; its last failover (Unix time) was seen by an earlier process."""
+        record = self.pairs.record(namespace, name)
+        if record.watched is None:
+            record.watched = Watched(last_failover=last_failover)
+
+    def on_watch_ended(self, namespace: str, name: str) -> None:
+        """The pair is not watched any more."""
+        if self.pairs.watched(namespace, name) is not None:
+            self.pairs.record(namespace, name).watched = None
+
+    def on_sight(self, namespace: str, name: str, sight: PairSight) -> None:
+        """What is seen of a pair now."""
+        if (watched := self.pairs.watched(namespace, name)) is not None:
+            watched.sight = sight
+
+    def on_failover(self, namespace: str, name: str, target: Role, trigger: Trigger, at: float) -> None:
+        """This unit took over from its partner at this Unix time."""
+        if (watched := self.pairs.watched(namespace, name)) is not None:
+            watched.failovers[target, trigger] += 1
+            watched.last_failover = at
+
+    def on_failover_measured(self, namespace: str, name: str, seconds: float) -> None:
+        """It is known how long a failover took."""
+        if (watched := self.pairs.watched(namespace, name)) is not None:
+            watched.measured(seconds)
+
+    def on_certificate(self, namespace: str, name: str, role: Role, expires: float) -> None:
+        """The unit's management certificate expires at this Unix time."""
+        if (watched := self.pairs.watched(namespace, name)) is not None:
+            watched.certificates = {**watched.certificates, role: expires}
+
+    def on_connections(self, namespace: str, name: str, role: Role, connections: int | None) -> None:
+        """So many connections are open at a unit; None: not known."""
+        if (watched := self.pairs.watched(namespace, name)) is None:
+            return
+        others = {each: count for each, count in watched.connections.items() if each is not role}
+        watched.connections = others if connections is None else {**others, role: connections}
+
+    def on_services(self, namespace: str, name: str, services: Mapping[str, bool]) -> None:
+        """The published services of which it is known, and whether they are up."""
+        if (watched := self.pairs.watched(namespace, name)) is not None:
+            watched.services = dict(services)
+
+    def on_reboot(self, namespace: str, name: str, role: Role) -> None:
+        """The operator has had a unit rebooted."""
+        if (watched := self.pairs.watched(namespace, name)) is not None:
+            watched.reboots[role] += 1
+
+    def on_watched_pairs(self, count: int) -> None:
+        """So many pairs are watched."""
+        self.watched_pairs.set(count)
+
+    def on_poll_started(self, polled: str, late: float) -> None:
+        """A poll begins, so many seconds after it was due."""
+        self.poll_delay.labels(polled).observe(late)
+
+    def on_poll_ended(self, polled: str, outcome: str) -> None:
+        """A poll ended."""
+        self.polls_total.labels(polled, outcome).inc()
+
+    def on_reported(self, seconds: float) -> None:
+        """So long after the observation its consequence was stored in status."""
+        self.watch_report.observe(seconds)
+
+    # The units (implements the management client's CallObserver)
+
+    def on_unit_request(self, command: str, outcome: str, seconds: float) -> None:  # noqa: ARG002 - not measured
+        """A call of a unit's management API ended."""
+        self.unit_requests_total.labels(command, outcome).inc()
 
     # Azure (implements azure.transport.RequestObserver)
 
@@ -203,10 +280,6 @@ class OperatorMetrics:
         self.watch_last_event.set(timestamp)
 
 
-def _remove(metric: MetricWrapperBase, labels: Mapping[str, Any]) -> None:
-    metric.remove_by_labels(dict(labels))
-
-
 def reference(metrics: OperatorMetrics) -> str:
     """The reference page of all metrics, in Markdown."""
     lines = [
@@ -216,7 +289,8 @@ def reference(metrics: OperatorMetrics) -> str:
         "     `python -m loadmaster_ha.cli.reference`; do not edit. -->",
         "",
         "Served at `/metrics` on port 9090. Series with a namespace and name belong to one custom resource",
-        "and end with it; only the leader has them.",
+        "and end with it; only the leader has them. Those about units are there for pairs whose units are",
+        "managed (docs/watching.md), and absent while what they say is not known.",
         "",
         "| Metric | Type | Labels | Meaning |",
         "| --- | --- | --- | --- |",
@@ -224,6 +298,12 @@ def reference(metrics: OperatorMetrics) -> str:
     for metric in metrics.metrics():
         described = next(iter(metric.describe()))
         name = described.name + ("_total" if described.type == "counter" else "")
-        labels = ", ".join(f"`{label}`" for label in metric._labelnames)  # noqa: SLF001 - there is no public way
-        lines.append(f"| `{name}` | {described.type} | {labels} | {described.documentation} |")
+        labels = metric._labelnames  # noqa: SLF001 - there is no public way
+        lines.append(_row(name, described.type, labels, described.documentation))
+    lines += [_row(each.name, each.type, each.all_labels, each.help) for each in pairs.DEFINITIONS]
+    lines.append(_row(pairs.DURATION, "histogram", pairs.DURATION_LABELS, pairs.DURATION_HELP))
     return "\n".join([*lines, ""])
+
+
+def _row(name: str, kind: str, labels: Iterable[str], meaning: str) -> str:
+    return f"| `{name}` | {kind} | {', '.join(f'`{label}`' for label in labels)} | {meaning} |"
