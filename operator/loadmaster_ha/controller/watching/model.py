@@ -63,8 +63,8 @@ class StoredWatch:
 
     active: Active = Active.UNKNOWN
     kinds: Mapping[Role, UnitKind] = field(default_factory=lambda: MappingProxyType({}))
-    last_failover_at: float | None = None
-    """Unix seconds."""
+    last_failover_to: Role | None = None
+    """Who took over at the last fail-over, in case that `active` is no one unit."""
 
 
 @dataclass(frozen=True, slots=True)
