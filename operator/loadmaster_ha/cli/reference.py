@@ -10,6 +10,7 @@ from typing import Final
 from loadmaster_ha.agent import configuration_checks as agent_configuration
 from loadmaster_ha.controller import settings
 from loadmaster_ha.loadmaster import reference as management_api
+from loadmaster_ha.planning.diagnosis import catalogue as diagnosis
 from loadmaster_ha.planning.reasons import reasons_table
 from loadmaster_ha.telemetry import agent as agent_metrics
 from loadmaster_ha.telemetry import operator as telemetry
@@ -26,6 +27,7 @@ def pages(docs: Path) -> dict[str, str]:
         "reference/agent-configuration.md": agent_configuration.reference(),
         "reference/agent-metrics.md": agent_metrics.reference(),
         "reference/configuration.md": settings.reference(),
+        "reference/diagnosis.md": diagnosis.reference(),
         "reference/management-api.md": management_api.reference(),
         "reference/metrics.md": telemetry.reference(metrics),
         "troubleshooting.md": _with_checks(troubleshooting),

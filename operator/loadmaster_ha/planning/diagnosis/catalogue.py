@@ -17,46 +17,35 @@ class Explanation:
 
 
 CATALOGUE: Final[dict[PairHealth, Explanation]] = {
-    PairHealth.ACTIVE_STANDBY: Explanation(
-        healthy=True,
-        meaning="One unit answers the probe with 200, the other one is ready to take over.",
-        remedy="",
-        guide="10.1",
-    ),
-    PairHealth.BOTH_ACTIVE: Explanation(
+    PairHealth.MIXED_UNITS: Explanation(
         healthy=False,
-        meaning="Both units answer the probe with 200, and the balancer sends traffic to both. During a "
-        "planned switch-over that is so on purpose, for some seconds.",
-        remedy="If it lasts: see that the units reach each other on the check port and on TCP 6973, and that "
-        "both have the other one as partner.",
-        guide="7, 10.1",
+        meaning="One unit is an appliance, the other one a node agent. They cannot synchronise.",
+        remedy="Make both of the same kind.",
     ),
-    PairHealth.NONE_ACTIVE: Explanation(
+    PairHealth.LICENSING_FAILED: Explanation(
         healthy=False,
-        meaning="Neither unit answers the probe with 200: nobody is served.",
-        remedy="See what each unit says of itself: its data plane, its log, whether it runs at all.",
-        guide="10.1",
+        meaning="Licensing failed with a message about the default gateway. The gateway is a red herring: "
+        "Azure does not answer the ping of older firmware.",
+        remedy="Check Kemp ID and password, and that the unit reaches the licensing server.",
+        guide="10.3",
     ),
-    PairHealth.UNCONNECTED: Explanation(
+    PairHealth.UNLICENSED: Explanation(
         healthy=False,
-        meaning="A unit has not been polled by the balancer since it started, and nobody is active.",
-        remedy="Look at the balancer's probe (HTTP, the check port, path /), the rule that uses it, the "
-        "pool's members, and whether security groups let AzureLoadBalancer in.",
-        guide="10.2",
+        meaning="A unit has no licence, or its licence agreement has not been accepted.",
+        remedy="License it in its web user interface (guide, 3.2), or use a pay-per-use image.",
+        guide="3.2",
+    ),
+    PairHealth.BOOTING: Explanation(
+        healthy=False,
+        meaning="A unit starts. A virtual machine takes about five minutes to become reachable.",
+        remedy="Wait. If it takes longer than ten minutes, see the machine's console.",
+        guide="10.4",
     ),
     PairHealth.NOT_CONFIGURED: Explanation(
         healthy=False,
         meaning="A unit is in single mode: HA has not been set, or was taken away.",
         remedy="Nothing while the operator builds the pair; else see HASynced.",
         guide="7",
-    ),
-    PairHealth.PARTNER_UNREACHABLE: Explanation(
-        healthy=False,
-        meaning="One unit serves and the other one does not answer, or the two do not reach each other. "
-        "There may be nobody to take over.",
-        remedy="See to the unit or the network: the virtual machine, security groups for the check port and "
-        "TCP 6973 between the units.",
-        guide="10.4, 10.5, 10.6",
     ),
     PairHealth.MODE_CONFLICT: Explanation(
         healthy=False,
@@ -79,11 +68,26 @@ CATALOGUE: Final[dict[PairHealth, Explanation]] = {
         "section 7 step 8 has a slip there.",
         guide="7",
     ),
-    PairHealth.VERSION_SKEW: Explanation(
+    PairHealth.BOTH_ACTIVE: Explanation(
         healthy=False,
-        meaning="The units run different firmware. That is meant for the time of an upgrade only.",
-        remedy="Bring both to the same version: the standby first, then switch over, then the other one.",
-        guide="1.1, 9",
+        meaning="Both units answer the probe with 200, and the balancer sends traffic to both. During a "
+        "planned switch-over that is so on purpose, for some seconds.",
+        remedy="If it lasts: see that the units reach each other on the check port and on TCP 6973, and that "
+        "both have the other one as partner.",
+        guide="7, 10.1",
+    ),
+    PairHealth.UNCONNECTED: Explanation(
+        healthy=False,
+        meaning="A unit has not been polled by the balancer since it started, and nobody is active.",
+        remedy="Look at the balancer's probe (HTTP, the check port, path /), the rule that uses it, the "
+        "pool's members, and whether security groups let AzureLoadBalancer in.",
+        guide="10.2",
+    ),
+    PairHealth.NONE_ACTIVE: Explanation(
+        healthy=False,
+        meaning="Neither unit answers the probe with 200: nobody is served.",
+        remedy="See what each unit says of itself: its data plane, its log, whether it runs at all.",
+        guide="10.1",
     ),
     PairHealth.SECRET_MISMATCH: Explanation(
         healthy=False,
@@ -92,12 +96,13 @@ CATALOGUE: Final[dict[PairHealth, Explanation]] = {
         "the same secret on both units.",
         guide="10.6",
     ),
-    PairHealth.SYNC_STALE: Explanation(
+    PairHealth.PARTNER_UNREACHABLE: Explanation(
         healthy=False,
-        meaning="The units have not agreed on their settings for longer than two synchronisation periods.",
-        remedy="Look at TCP 6973 between the units: security groups, and the shared secret. After a "
-        "fail-over the other unit would serve older settings.",
-        guide="10.6",
+        meaning="One unit serves and the other one does not answer, or the two do not reach each other. "
+        "There may be nobody to take over.",
+        remedy="See to the unit or the network: the virtual machine, security groups for the check port and "
+        "TCP 6973 between the units.",
+        guide="10.4, 10.5, 10.6",
     ),
     PairHealth.BALANCER_MISCONFIGURED: Explanation(
         healthy=False,
@@ -106,35 +111,30 @@ CATALOGUE: Final[dict[PairHealth, Explanation]] = {
         "states.",
         guide="10.7",
     ),
+    PairHealth.VERSION_SKEW: Explanation(
+        healthy=False,
+        meaning="The units run different firmware. That is meant for the time of an upgrade only.",
+        remedy="Bring both to the same version: the standby first, then switch over, then the other one.",
+        guide="1.1, 9",
+    ),
+    PairHealth.SYNC_STALE: Explanation(
+        healthy=False,
+        meaning="The units have not agreed on their settings for longer than two synchronisation periods.",
+        remedy="Look at TCP 6973 between the units: security groups, and the shared secret. After a "
+        "fail-over the other unit would serve older settings.",
+        guide="10.6",
+    ),
     PairHealth.SERVICE_UNREACHABLE: Explanation(
         healthy=False,
         meaning="The pair works, but a published virtual service is down: its real servers do not answer.",
         remedy="See to the real servers and to what stands between the units and them.",
         guide="10.8",
     ),
-    PairHealth.LICENSING_FAILED: Explanation(
-        healthy=False,
-        meaning="Licensing failed with a message about the default gateway. The gateway is a red herring: "
-        "Azure does not answer the ping of older firmware.",
-        remedy="Check Kemp ID and password, and that the unit reaches the licensing server.",
-        guide="10.3",
-    ),
-    PairHealth.MIXED_UNITS: Explanation(
-        healthy=False,
-        meaning="One unit is an appliance, the other one a node agent. They cannot synchronise.",
-        remedy="Make both of the same kind.",
-    ),
-    PairHealth.BOOTING: Explanation(
-        healthy=False,
-        meaning="A unit starts. A virtual machine takes about five minutes to become reachable.",
-        remedy="Wait. If it takes longer than ten minutes, see the machine's console.",
-        guide="10.4",
-    ),
-    PairHealth.UNLICENSED: Explanation(
-        healthy=False,
-        meaning="A unit has no licence, or its licence agreement has not been accepted.",
-        remedy="License it in its web user interface (guide, 3.2), or use a pay-per-use image.",
-        guide="3.2",
+    PairHealth.ACTIVE_STANDBY: Explanation(
+        healthy=True,
+        meaning="One unit answers the probe with 200, the other one is ready to take over.",
+        remedy="",
+        guide="10.1",
     ),
     PairHealth.UNKNOWN: Explanation(
         healthy=None,
@@ -144,3 +144,34 @@ CATALOGUE: Final[dict[PairHealth, Explanation]] = {
         "security groups, spec.networkSecurity.managementSources, credentials.",
     ),
 }
+
+
+def reference() -> str:
+    """The reference page of the diagnosis, in Markdown."""
+    lines = [
+        "# Who is active, and why: the diagnosis of a pair",
+        "",
+        "<!-- Generated from operator/loadmaster_ha/planning/diagnosis by",
+        "     `python -m loadmaster_ha.cli.reference`; do not edit. -->",
+        "",
+        "The reasons of the condition `PairHealthy`, in the order in which they count: the first that",
+        "applies is the reason, the others are told in its message as evidence. A cause comes before what",
+        "it causes.",
+        '*Guide* is the section of Kemp\'s "LoadMaster HA for Azure" that is about it.',
+        "",
+        "| Reason | `PairHealthy` | What it means | What to do | Guide |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    words = {True: "True", False: "False", None: "Unknown"}
+    for health, row in CATALOGUE.items():
+        cells = (f"`{health}`", words[row.healthy], row.meaning, row.remedy or "Nothing.", row.guide or "-")
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        "",
+        "What can be told and what cannot: a unit that refuses connections is certainly not active, since",
+        "its host answers and nothing listens. One that does not answer at all may serve nevertheless, if",
+        "only the way from the operator to it is cut; then its state is `Unknown`, and `status.active` is",
+        "told by the other unit or by the page behind the balancer, or it is `Unknown` too. Fail-over does",
+        "not depend on any of it.",
+    ]
+    return "\n".join([*lines, ""])

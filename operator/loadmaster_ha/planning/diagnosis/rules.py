@@ -272,7 +272,7 @@ def _management(view: PairView, reasons: frozenset[str], health: PairHealth) -> 
     """The first unit whose management cannot be asked for one of these reasons."""
     for role, it in view.units.items():
         if isinstance(it.management, Unknown) and it.management.reason in reasons:
-            return Found(health, f"The {role.lower()}: {it.management.message}")
+            return Found(health, f"The {role.lower()}: {it.management.message.rstrip('.')}.")
     return None
 
 
