@@ -1,0 +1,283 @@
+"""The connections to all units: one HTTP exchange with limits, and what became of it in words.
+
+One `Connections` serves every `client` of a process: no cookies, no redirects, no proxies (units have private
+addresses; HTTPS_PROXY is the way to Azure), no decompression, TLS 1.2 at least, nothing sent before the
+certificate was verified. What the answer means is for `recognition`.
+"""
+
+import asyncio
+import asyncio.sslproto
+import errno
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final, NoReturn, Self
+
+import aiohttp
+from aiohttp.client_reqrep import ClientResponse
+from yarl import URL
+
+from loadmaster_ha.loadmaster import trust as trusts
+from loadmaster_ha.loadmaster.answers import MAXIMUM_ANSWER
+from loadmaster_ha.loadmaster.faults import FaultReason, UnitFault
+from loadmaster_ha.loadmaster.http_messages import HttpReply, HttpRequest
+from loadmaster_ha.loadmaster.trust import SeenCertificate, Trust
+
+USER_AGENT: Final = "loadmaster-operator"
+KEEP_ALIVE_SECONDS: Final = 4.0
+"""How long an idle connection is kept: shorter than the 5 s after which usual servers close it, so that a
+request rarely meets a connection that is just being closed."""
+TLS_BUFFER: Final = 16 * 1024
+"""Bytes that one TLS connection holds to read into: a record of TLS. asyncio's own figure is 256 KiB."""
+_LONGEST_HEADER: Final = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a unit's management API is."""
+
+    address: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one exchange may take."""
+
+    connect_seconds: float = 10.0
+    """For the connection with its TLS handshake."""
+    answer_bytes: int = MAXIMUM_ANSWER
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request under way: what is known of it when it fails."""
+
+    endpoint: Endpoint
+    trust: Trust
+    seen: Callable[[SeenCertificate], None] = field(default=lambda _: None)
+    """Told the certificate of the connection that the request goes over."""
+    sent: bool = False
+    received: int = 0
+
+    def about_to_send(self, transport: asyncio.BaseTransport | None) -> None:
+        """Hold on to the certificate, and from here on to the possibility that the unit acts."""
+        connection = transport.get_extra_info("ssl_object") if transport else None
+        der = connection.getpeercert(binary_form=True) if connection else None
+        if not der:
+            raise UnitFault(FaultReason.MALFORMED, f"{self.endpoint} shows no certificate; nothing was sent.")
+        self.seen(trusts.seen(der))
+        self.sent = True
+
+
+class _Request(aiohttp.ClientRequest):
+    """A request that tells its exchange when it goes out."""
+
+    exchange: Exchange | None = None
+
+    async def send(self, conn: "aiohttp.connector.Connection") -> ClientResponse:
+        if self.exchange is not None:
+            self.exchange.about_to_send(conn.transport)
+        return await super().send(conn)
+
+
+def keep_tls_connections_small() -> None:
+    """Let every TLS connection that this process opens from now on read into 16 KiB instead of 256 KiB.
+
+    asyncio allocates the buffer for each connection, and keeps it: 2,000 idle ones would hold half a
+    gigabyte. `Connections` calls this; it is a setting of the process, since asyncio has no other place
+    for it (`asyncio.sslproto.SSLProtocol.max_size`). A TLS record has no more than 16 KiB, so that larger
+    buffers save few system calls.
+    """
+    asyncio.sslproto.SSLProtocol.max_size = TLS_BUFFER
+
+
+class Connections:
+    """The connections to all units of a process; an async context manager, or `close` it.
+
+    Idle ones are closed after `KEEP_ALIVE_SECONDS`. Each exchange under way has one of its own, so that what
+    waits long at one unit holds up nothing else.
+    """
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        keep_tls_connections_small()
+        self.limits = limits or Limits()
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+    async def exchange(self, exchange: Exchange, request: HttpRequest, *, seconds: float) -> HttpReply:
+        """Send one request and read the whole answer.
+
+        Raises:
+            UnitFault: there is none; `sent` tells whether the request went out.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._exchange(exchange, request)
+        except UnitFault:
+            raise
+        except (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch) as problem:
+            await self._not_trusted(exchange, problem)
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as problem:
+            raise _fault(exchange, problem, seconds, self.limits) from problem
+
+    async def _exchange(self, exchange: Exchange, request: HttpRequest) -> HttpReply:
+        async def lend(
+            outgoing: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+        ) -> aiohttp.ClientResponse:
+            if isinstance(outgoing, _Request):
+                outgoing.exchange = exchange
+            return await handler(outgoing)
+
+        async with self._open().request(
+            request.method,
+            URL(f"https://{exchange.endpoint}{request.target}", encoded=True),
+            data=request.body,
+            headers=request.headers,
+            ssl=trusts.verifier(exchange.trust),
+            server_hostname=trusts.name_to_verify(exchange.trust),
+            allow_redirects=False,
+            middlewares=(lend,),
+        ) as response:
+            content = await self._read(exchange, response)
+            content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            return HttpReply(response.status, content_type, content)
+
+    async def _read(self, exchange: Exchange, response: aiohttp.ClientResponse) -> bytes:
+        encoding = response.headers.get("Content-Encoding", "identity")
+        if encoding.lower() != "identity":
+            raise UnitFault(
+                FaultReason.MALFORMED,
+                f"{exchange.endpoint} compressed its answer ({encoding[:20]!r}) without being asked to.",
+                sent=True,
+            )
+        limit = self.limits.answer_bytes
+        content = bytearray()
+        if (response.content_length or 0) <= limit:
+            async for chunk in response.content.iter_any():
+                content += chunk
+                exchange.received = len(content)
+                if len(content) > limit:
+                    break
+            else:
+                return bytes(content)
+        raise UnitFault(
+            FaultReason.TOO_LARGE, f"{exchange.endpoint} answered with more than {limit} bytes.", sent=True
+        )
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self.limits.connect_seconds),
+                request_class=_Request,
+                auto_decompress=False,
+                trust_env=False,
+                read_bufsize=TLS_BUFFER,
+                max_line_size=_LONGEST_HEADER,
+                max_field_size=_LONGEST_HEADER,
+            )
+        return self._session
+
+    async def _not_trusted(self, exchange: Exchange, problem: Exception) -> NoReturn:
+        if isinstance(problem, aiohttp.ServerFingerprintMismatch):
+            fingerprint: str | None = problem.got.hex()
+            why = "it is not the pinned one"
+        else:
+            # The handshake failed before it could be kept: look at it once more, sending nothing.
+            endpoint = exchange.endpoint
+            certificate = await trusts.look(
+                endpoint.address, endpoint.port, seconds=self.limits.connect_seconds
+            )
+            fingerprint = certificate.fingerprint if certificate else None
+            why = _why_not_verified(problem)
+        shown = f" with the fingerprint {fingerprint}" if fingerprint else ""
+        raise UnitFault(
+            FaultReason.CERTIFICATE_NOT_TRUSTED,
+            f"{exchange.endpoint} shows a certificate{shown} that is not trusted: {why}. Nothing was sent.",
+            seen_fingerprint=fingerprint,
+        ) from problem
+
+
+def _why_not_verified(problem: Exception) -> str:
+    cause = getattr(problem, "certificate_error", None)
+    return getattr(cause, "verify_message", "") or "it could not be verified"
+
+
+def _fault(exchange: Exchange, problem: Exception, seconds: float, limits: Limits) -> UnitFault:
+    """What a failed connection means."""
+    if exchange.sent:
+        return _after_sending(exchange, problem, seconds)
+    if isinstance(problem, TimeoutError):
+        within = min(seconds, limits.connect_seconds)
+        return UnitFault(FaultReason.TIMED_OUT, f"No connection to {exchange.endpoint} within {within:g} s.")
+    return UnitFault(*_before_sending(exchange.endpoint, problem))
+
+
+def _before_sending(where: Endpoint, problem: Exception) -> tuple[FaultReason, str]:
+    cause = getattr(problem, "os_error", problem)
+    number = getattr(cause, "errno", None)
+    if isinstance(problem, aiohttp.ClientConnectorDNSError):
+        return FaultReason.UNREACHABLE, f"The name {where.address} cannot be resolved."
+    if number == errno.ECONNREFUSED:
+        return FaultReason.REFUSED, f"{where} refuses connections."
+    if _ended(cause):
+        return FaultReason.RATE_LIMITED, f"{where} ended the connection while it was being set up."
+    if isinstance(cause, ssl.SSLError):
+        why = (cause.reason or "unknown reason").lower().replace("_", " ")
+        return FaultReason.MALFORMED, f"{where} does not speak TLS as it should ({why})."
+    why = cause.strerror if isinstance(cause, OSError) and cause.strerror else type(cause).__name__
+    return FaultReason.UNREACHABLE, f"{where} cannot be reached: {why}."
+
+
+def _ended(cause: object) -> bool:
+    """Whether the unit dropped the connection in the handshake ("EOF occurred in violation of protocol")."""
+    dropped = (ConnectionResetError, ConnectionAbortedError, ssl.SSLEOFError, ssl.SSLZeroReturnError)
+    return isinstance(cause, (*dropped, aiohttp.ServerDisconnectedError)) or (
+        isinstance(cause, OSError) and cause.errno in {errno.EPIPE, errno.ECONNRESET}
+    )
+
+
+def _after_sending(exchange: Exchange, problem: Exception, seconds: float) -> UnitFault:
+    where = exchange.endpoint
+    if isinstance(problem, TimeoutError):
+        what = (
+            f"The answer of {where} was still incomplete after {seconds:g} s ({exchange.received} bytes)."
+            if exchange.received
+            else f"{where} took the request and did not answer within {seconds:g} s."
+        )
+        return UnitFault(FaultReason.TIMED_OUT, what, sent=True)
+    if isinstance(problem, aiohttp.ClientPayloadError):
+        return UnitFault(
+            FaultReason.ANSWER_LOST,
+            f"{where} ended the connection in the middle of its answer ({exchange.received} bytes).",
+            sent=True,
+        )
+    if isinstance(problem, aiohttp.ServerDisconnectedError) or _ended(problem):
+        return UnitFault(
+            FaultReason.RATE_LIMITED, f"{where} ended the connection without an answer.", sent=True
+        )
+    if isinstance(problem, OSError):
+        why = problem.strerror or type(problem).__name__
+        return UnitFault(FaultReason.ANSWER_LOST, f"The connection to {where} was lost: {why}.", sent=True)
+    return UnitFault(FaultReason.MALFORMED, f"{where} does not answer in HTTP as it should.", sent=True)
