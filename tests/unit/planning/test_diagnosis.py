@@ -430,7 +430,7 @@ def test_anything_seen_gets_one_word_in_whole_sentences(view):
     assert found.healthy is CATALOGUE[found.health].healthy
     for sentence in (found.cause, *found.evidence):
         assert sentence.endswith(".")
-        assert "None" not in sentence
+        assert " None" not in sentence
 
 
 @given(views())
