@@ -470,7 +470,8 @@ CASES = [
     *(
         Case(
             f"virtual-service-on-port-{port}",
-            "service https: its virtual service would be on port 22 (SSH) or the management port of the units",
+            "service https: its virtual service would be on port 22 (SSH) or the management port of the "
+            "units",
             base=changed(
                 managed_pair(),
                 {
@@ -511,7 +512,8 @@ CASES = [
     ),
     Case(
         "virtual-service-of-requests-on-udp",
-        "spec.services[0].virtualService: Invalid value: a virtual service on UDP has type Generic and no tls",
+        "spec.services[0].virtualService: Invalid value: a virtual service on UDP has type Generic and no "
+        "tls",
         base=managed_pair(),
         accepted={"spec.services": virtual(more={"protocol": "UDP"})},
         refused={"spec.services": virtual(more={"protocol": "UDP"}, type="HTTP")},

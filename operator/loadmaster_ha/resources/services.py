@@ -38,7 +38,8 @@ class Service(Model):
             ),
             Rule(
                 f"!has(self.virtualService) || ({_BACKEND_PORT} >= 3 && {_BACKEND_PORT} <= 65530)",
-                message="the port of a virtual service on the units is 3 to 65530; choose another backendPort",
+                message="the port of a virtual service on the units is 3 to 65530; choose another "
+                "backendPort",
                 field_path=".backendPort",
             ),
             Rule(
