@@ -85,14 +85,8 @@ async def open_balancer(
         flags: more of `loadmaster-emulator serve`.
     """
     state = folder / "azure"
-    arguments = [
-        "serve", "--listen", "127.0.0.1:0", "--state-dir", str(state), "--log-format", "text",
-        "--data-plane", "--probe-source", places.probe_source, *places.emulator_flags, *flags,
-    ]  # fmt: skip
-    for name, value in PROBE_READING.items():
-        arguments += ["--disputed", f"{name}={str(value).lower()}"]
-    if probe_interval is not None:
-        arguments += ["--probe-interval", str(probe_interval)]
+    arguments = ["serve", "--listen", "127.0.0.1:0", "--state-dir", str(state), "--log-format", "text"]
+    arguments += [*data_plane_flags(places, probe_interval), *flags]
     log = folder / "emulator.log"
     async with Process(
         "emulator", command("loadmaster-emulator"), *arguments, log=log, enter=places.azure.enter_for_good
@@ -104,6 +98,14 @@ async def open_balancer(
         async with Arm(found[0], state / "ca.pem", socket_factory=places.azure.made_for) as arm:
             await _build(arm, places, services=services, interval=interval, threshold=threshold)
             yield Balancer(arm, places, process)
+
+
+def data_plane_flags(places: Places, probe_interval: float | None) -> list[str]:
+    """Flags of `loadmaster-emulator serve` for traffic at these places."""
+    flags = ["--data-plane", "--probe-source", places.probe_source, *places.emulator_flags]
+    for name, value in PROBE_READING.items():
+        flags += ["--disputed", f"{name}={str(value).lower()}"]
+    return flags if probe_interval is None else [*flags, "--probe-interval", str(probe_interval)]
 
 
 async def _build(arm: Arm, places: Places, *, services: Sequence[int], interval: int, threshold: int) -> None:

@@ -105,10 +105,14 @@ class Cluster:
             if error.status != 404:
                 raise
 
-    async def put_secret(self, namespace: str, name: str, data: dict[str, str]) -> None:
-        """Create or change a Secret."""
-        body = {**_object("v1", "Secret", name), "stringData": data}
+    async def put_secret(self, namespace: str, name: str, data: dict[str, str], kind: str = "Opaque") -> None:
+        """Create or change a Secret; its type cannot be changed."""
+        body = {**_object("v1", "Secret", name), "type": kind, "stringData": data}
         await self.apply(f"/api/v1/namespaces/{namespace}/secrets", body)
+
+    async def delete(self, path: str) -> None:
+        """Delete whatever is at an API path; nothing is fine too."""
+        await self._delete(path)
 
     async def apply_pair(self, manifest: JSON) -> JSON:
         """Apply a LoadMasterPair."""

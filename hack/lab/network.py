@@ -3,12 +3,26 @@
 Everything is put by a third party with an account of its own, as a network team would have done it before.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tests.support.world import LOCATION, SUBSCRIPTION, Arm
 
 JSON = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the network is: the guide's example; on loopback something else."""
+
+    space: str = "10.0.0.0/16"
+    subnet: str = "10.0.0.0/18"
+    units: tuple[str, ...] = ()
+    """Of the machines, by number; for those beyond it, see `unit_address`."""
+
+    def of_unit(self, unit: int) -> str:
+        """The private address of a machine."""
+        return self.units[unit] if unit < len(self.units) else unit_address(unit)
 
 
 @dataclass(frozen=True)
@@ -21,6 +35,7 @@ class Site:
     arm: Arm
     group: str = "edge"
     network_group: str = "net"
+    addresses: Addresses = field(default_factory=Addresses)
 
     def id(self, provider_type: str, name: str, *, group: str | None = None) -> str:
         """The id of a resource, e.g. `id("Microsoft.Network/loadBalancers", "web-ilb")`."""
@@ -64,20 +79,20 @@ class Site:
         subnet = {
             "name": "lb",
             "properties": {
-                "addressPrefix": "10.0.0.0/18",
+                "addressPrefix": self.addresses.subnet,
                 "natGateway": {"id": self.id("Microsoft.Network/natGateways", "way-out")},
             },
         }
         return {
             "location": LOCATION,
-            "properties": {"addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}, "subnets": [subnet]},
+            "properties": {"addressSpace": {"addressPrefixes": [self.addresses.space]}, "subnets": [subnet]},
         }
 
     def _interface(self, unit: int, pair: int) -> JSON:
         group = {"id": self.id("Microsoft.Network/networkSecurityGroups", security_group(pair))}
         configuration = {
             "privateIPAllocationMethod": "Static",
-            "privateIPAddress": unit_address(unit),
+            "privateIPAddress": self.addresses.of_unit(unit),
             "subnet": {"id": f"{self.virtual_network}/subnets/lb"},
             "primary": True,
         }

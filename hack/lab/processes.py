@@ -40,6 +40,7 @@ class Process:
         self._arguments = arguments
         self._environment = {**os.environ, "PYTHONUNBUFFERED": "1", **(environment or {})}
         self._process: asyncio.subprocess.Process
+        self._began = 0
 
     @property
     def pid(self) -> int:
@@ -49,6 +50,7 @@ class Process:
     async def __aenter__(self) -> Self:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
+            self._began = output.tell()
             self._process = await asyncio.create_subprocess_exec(
                 *self._arguments,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -91,13 +93,13 @@ class Process:
             self._enter()
 
     async def until(self, ready: Callable[[str], bool]) -> str:
-        """Wait until the log satisfies `ready`; the log so far.
+        """Wait until what this run has logged satisfies `ready`; that.
 
         Raises:
             ProcessFailed: the program ended first, or it took longer than a minute.
         """
         for _ in range(int(READY_SECONDS / 0.05)):
-            text = self.log.read_text(encoding="utf-8", errors="replace")
+            text = self.log.read_bytes()[self._began :].decode("utf-8", "replace")
             if ready(text):
                 return text
             if self._process.returncode is not None:

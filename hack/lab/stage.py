@@ -6,9 +6,10 @@ ends and removes all of it, in the right order, however the block is left.
 """
 
 import contextlib
+import json
 import os
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from tests.support.world import Arm
 
 from controlplane.server import ControlPlane
 from lab.cluster import Cluster
-from lab.network import Site
+from lab.network import Addresses, Site
 from lab.processes import Process, command
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -35,6 +36,7 @@ class Emulator:
     url: str
     ca_file: Path
     arm: Arm
+    process: Process
 
     async def requests(self) -> dict[str, Any]:
         """Counts and journal of writes since the last reset (docs/emulator.md)."""
@@ -85,6 +87,13 @@ class Operator:
         """Its process id."""
         return self.process.pid
 
+    def port(self, what: str) -> int:
+        """Where it serves `metrics` or `health`; it has to log JSON."""
+        for line in self.process.log.read_text(encoding="utf-8").splitlines()[::-1]:
+            if f'"serving": "{what}"' in line:
+                return int(json.loads(line)["port"])
+        raise LookupError(f"{self.process.log} does not say where {what} is served")
+
     def resident_bytes(self) -> int:
         """Resident set size."""
         return _status_bytes(self.pid, "VmRSS")
@@ -102,12 +111,15 @@ async def open_stage(
     latency: float = 0.0,
     retry_after: int | None = None,
     pairs: int = 1,
+    addresses: Addresses | None = None,
+    emulator_flags: Sequence[str] = (),
     kubeconfig: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> AsyncIterator[Stage]:
     """Start API server (unless a kubeconfig is given) and emulator, install the CRDs, build the network.
 
-    `latency` is how long Azure's operations take, and `retry_after` what it tells clients to wait, in s.
+    `latency` is how long Azure's operations take, and `retry_after` what it tells clients to wait, in s;
+    `addresses` are those of the network, and `emulator_flags` more of `loadmaster-emulator serve`.
     """
     async with contextlib.AsyncExitStack() as stack:
         plane = stack.enter_context(ControlPlane.start()) if kubeconfig is None else None
@@ -121,9 +133,9 @@ async def open_stage(
             await stack.enter_async_context(cluster.guest(ROOT / "crds"))
         else:
             await cluster.install_crds(ROOT / "crds")
-        emulator = await stack.enter_async_context(_emulator(folder, latency, retry_after))
+        emulator = await stack.enter_async_context(_emulator(folder, latency, retry_after, emulator_flags))
         say(f"an emulated Azure runs at {emulator.url}")
-        site = Site(emulator.arm)
+        site = Site(emulator.arm, addresses=addresses or Addresses())
         await site.build(pairs)
         await emulator.reset_requests()
         environment = {
@@ -138,9 +150,12 @@ async def open_stage(
 
 
 @contextlib.asynccontextmanager
-async def _emulator(folder: Path, latency: float, retry_after: int | None) -> AsyncIterator[Emulator]:
+async def _emulator(
+    folder: Path, latency: float, retry_after: int | None, flags: Sequence[str]
+) -> AsyncIterator[Emulator]:
     state = folder / "azure"
     arguments = ["serve", "--listen", "127.0.0.1:0", "--state-dir", str(state), "--latency", str(latency)]
+    arguments += flags
     if retry_after is not None:
         arguments += ["--retry-after", str(retry_after)]
     log = folder / "emulator.log"
@@ -151,7 +166,7 @@ async def _emulator(folder: Path, latency: float, retry_after: int | None) -> As
             raise RuntimeError(f"the emulator did not say where it listens: {said}")
         ca_file = state / "ca.pem"
         async with Arm(found[0], ca_file) as arm:
-            yield Emulator(found[0], ca_file, arm)
+            yield Emulator(found[0], ca_file, arm, process)
 
 
 def _status_bytes(pid: int, key: str) -> int:
