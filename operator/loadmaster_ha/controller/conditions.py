@@ -1,8 +1,8 @@
 """Conditions of a pair: which there are, what each status means, and how a new set replaces the stored one.
 
-Pure. `status` decides what is true; here it becomes the list in `status.conditions`, after the Kubernetes
-API conventions and kstatus: all types are present from the first visit, `lastTransitionTime` moves only
-with `status`.
+Pure. `status`, `status_units` and `status_watch` decide what is true, `status_pair` sums it up; here it
+becomes the list in `status.conditions`, after the Kubernetes API conventions and kstatus: all types are
+present from the first visit, `lastTransitionTime` moves only with `status`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,10 @@ MESSAGE_LIMIT: Final = 4096
 
 
 class ConditionType(StrEnum):
-    """The conditions of this version; further ones appear with what they tell about."""
+    """The conditions of this version; further ones appear with what they tell about.
+
+    Those after `AzureSynced` are only there for pairs whose units the operator manages (`UNITS_TYPES`).
+    """
 
     READY = "Ready"
     RECONCILING = "Reconciling"
@@ -23,6 +26,23 @@ class ConditionType(StrEnum):
     PAUSED = "Paused"
     DELETING = "Deleting"
     AZURE_SYNCED = "AzureSynced"
+    HA_SYNCED = "HASynced"
+    PAIR_HEALTHY = "PairHealthy"
+    AVAILABLE = "Available"
+    VERSIONS_MATCH = "VersionsMatch"
+    REBOOT_REQUIRED = "RebootRequired"
+
+
+UNITS_TYPES: Final = frozenset(
+    {
+        ConditionType.HA_SYNCED,
+        ConditionType.PAIR_HEALTHY,
+        ConditionType.AVAILABLE,
+        ConditionType.VERSIONS_MATCH,
+        ConditionType.REBOOT_REQUIRED,
+    }
+)
+"""Conditions of pairs whose units have `management.credentialsSecretRef`, both."""
 
 
 class ConditionStatus(StrEnum):
@@ -40,6 +60,11 @@ WANTED: Final[Mapping[ConditionType, ConditionStatus]] = {
     ConditionType.PAUSED: ConditionStatus.FALSE,
     ConditionType.DELETING: ConditionStatus.FALSE,
     ConditionType.AZURE_SYNCED: ConditionStatus.TRUE,
+    ConditionType.HA_SYNCED: ConditionStatus.TRUE,
+    ConditionType.PAIR_HEALTHY: ConditionStatus.TRUE,
+    ConditionType.AVAILABLE: ConditionStatus.TRUE,
+    ConditionType.VERSIONS_MATCH: ConditionStatus.TRUE,
+    ConditionType.REBOOT_REQUIRED: ConditionStatus.FALSE,
 }
 """The status each condition has when all is well."""
 
@@ -53,17 +78,24 @@ class Reason(StrEnum):
     PROGRESS_POSSIBLE = "ProgressPossible"
     NOT_SUSPENDED = "NotSuspended"
     NOT_DELETING = "NotDeleting"
+    FRONTEND_SERVED = "FrontendServed"
+    SAME_VERSION = "SameVersion"
+    NO_REBOOT_OWED = "NoRebootOwed"
     # work goes on
     APPLYING = "Applying"
     OPERATION_RUNNING = "OperationRunning"
     CHANGED_MEANWHILE = "ChangedMeanwhile"
     NOT_CONVERGING = "NotConverging"
     CLEANING_UP = "CleaningUp"
+    SWITCHING_OVER = "SwitchingOver"
     # held back on purpose
     DRIFT = "Drift"
     SUSPENDED = "Suspended"
     OBSERVE_MODE = "ObserveMode"
+    REBOOT_OWED = "RebootOwed"
     # trouble
+    FRONTEND_NOT_SERVED = "FrontendNotServed"
+    DIFFERENT_VERSIONS = "DifferentVersions"
     NOT_OBSERVED = "NotObserved"
     INVALID_SPEC = "InvalidSpec"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason, not a secret
@@ -82,6 +114,8 @@ class Condition:
     status: ConditionStatus
     reason: str
     message: str = ""
+    generation: int | None = None
+    """The version of the manifest that it was found for, where that is another than the summary's."""
 
 
 def merge(
@@ -103,7 +137,7 @@ def merge(
                 "status": condition.status.value,
                 "reason": condition.reason,
                 "message": shortened(condition.message, MESSAGE_LIMIT),
-                "observedGeneration": generation,
+                "observedGeneration": generation if condition.generation is None else condition.generation,
                 "lastTransitionTime": str(old.get("lastTransitionTime") or now) if same else now,
             }
         )
@@ -113,6 +147,17 @@ def merge(
 def find(conditions: Sequence[Mapping[str, Any]], kind: ConditionType) -> Mapping[str, Any]:
     """The stored condition of a type; empty when there is none."""
     return next((condition for condition in conditions if condition.get("type") == kind.value), {})
+
+
+def parse(condition: Mapping[str, Any]) -> Condition:
+    """A stored condition, to be told once more as it is."""
+    return Condition(
+        ConditionType(condition["type"]),
+        ConditionStatus(condition["status"]),
+        str(condition["reason"]),
+        str(condition.get("message") or ""),
+        condition.get("observedGeneration"),
+    )
 
 
 def shortened(text: str, limit: int) -> str:

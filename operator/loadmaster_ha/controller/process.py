@@ -22,6 +22,7 @@ from kubernetes.aio.client import Configuration
 from loadmaster_ha.azure import cloud as clouds
 from loadmaster_ha.azure.cloud import Cloud, CloudInvalid
 from loadmaster_ha.azure.sessions import Sessions
+from loadmaster_ha.controller.board import Board
 from loadmaster_ha.controller.credentials import PairSessions
 from loadmaster_ha.controller.events import Recorder
 from loadmaster_ha.controller.kubernetes import Kubernetes, KubernetesError, NoCluster, load_configuration
@@ -113,13 +114,13 @@ class Operator:
         self._lag = LoopLag()
         self._sessions = Sessions(cloud, observer=self.metrics)
         self._pairs = Pairs()
+        recorder = Recorder(self._kubernetes, instance=self._identity)
+        self._board = Board(self._kubernetes, recorder, self.metrics)
         self._controller = PairController(
             kubernetes=self._kubernetes,
             sessions=PairSessions(self._kubernetes, self._sessions),
             pairs=self._pairs,
-            reporter=Reporter(
-                self._kubernetes, Recorder(self._kubernetes, instance=self._identity), self.metrics
-            ),
+            reporter=Reporter(self._board, recorder, self.metrics),
             permit=self._permit,
             # A look must not find what the one before it had read.
             calm_age=min(CALM_AGE, settings.resync_seconds / 5),

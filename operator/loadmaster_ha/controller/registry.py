@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from pydantic import ValidationError
 
+from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.planning.target import PairIdentity, PairTarget
 from loadmaster_ha.resources.loadmasterpair import LoadMasterPairSpec
 
@@ -50,6 +51,13 @@ def target_of(body: Mapping[str, Any]) -> PairTarget:
     metadata = body["metadata"]
     identity = PairIdentity(metadata["namespace"], metadata["name"], metadata["uid"])
     return PairTarget(identity, LoadMasterPairSpec.model_validate(body.get("spec") or {}))
+
+
+def is_managed(body: Mapping[str, Any]) -> bool:
+    """Whether the operator takes care of the pair's units too: it has credentials for both."""
+    spec = body.get("spec") or {}
+    units = (spec.get(role.lower()) or {} for role in Role)
+    return all((unit.get("management") or {}).get("credentialsSecretRef") for unit in units)
 
 
 class Pairs:

@@ -1,41 +1,37 @@
-"""What users get to see of a visit: status, Events and figures, written only when something changed.
+"""What users get to see of a visit to Azure: status, Events and figures.
 
-`pair` calls it; `status` has the words, `events` the transitions, `telemetry` the metrics.
+`pair` calls it; `board` stores the status, `events` has the words of Events, `telemetry` the metrics.
 """
 
 import math
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from loadmaster_ha.azure.outcomes import Operation
 from loadmaster_ha.controller import events
-from loadmaster_ha.controller.conditions import WANTED, ConditionType, Reason, find
-from loadmaster_ha.controller.kubernetes import JSON, Kubernetes, KubernetesError
-from loadmaster_ha.controller.registry import PairKey, key_of
-from loadmaster_ha.controller.status import Obstacle, Situation, render, same
+from loadmaster_ha.controller.board import Board
+from loadmaster_ha.controller.conditions import ConditionType, Reason, find
+from loadmaster_ha.controller.kubernetes import JSON
+from loadmaster_ha.controller.registry import PairKey
+from loadmaster_ha.controller.status import Obstacle, Situation
 from loadmaster_ha.controller.work import Work
 from loadmaster_ha.planning.changes import Change
 from loadmaster_ha.planning.failover import Bounds
 from loadmaster_ha.planning.pair import expected_failover
 from loadmaster_ha.telemetry.operator import OperatorMetrics
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 class Reporter:
-    """Tells about pairs."""
+    """Tells about pairs what concerns Azure."""
 
-    def __init__(self, kubernetes: Kubernetes, recorder: events.Recorder, metrics: OperatorMetrics) -> None:
-        self._kubernetes = kubernetes
+    def __init__(self, board: Board, recorder: events.Recorder, metrics: OperatorMetrics) -> None:
+        self._board = board
         self._recorder = recorder
         self._metrics = metrics
 
     async def situation(self, work: Work, situation: Situation) -> None:
         """Store the status if it differs from the stored one, with an Event for each transition."""
-        work.body = await self._store(work.body, situation)
+        work.body = await self._board.azure(work.body, situation)
 
     async def change(self, work: Work, change: Change) -> None:
         """Tell that Azure has accepted a write."""
@@ -64,7 +60,8 @@ class Reporter:
         obstacle = Obstacle(Reason.INVALID_SPEC, f"{where}: {first['msg']}. {remedy}", blocking=True)
         metadata = body["metadata"]
         deleting = bool(metadata.get("deletionTimestamp"))
-        await self._store(body, Situation(int(metadata["generation"]), deleting=deleting, obstacle=obstacle))
+        situation = Situation(int(metadata["generation"]), deleting=deleting, obstacle=obstacle)
+        await self._board.azure(body, situation)
 
     def failover(self, work: Work) -> None:
         """Tell how long a failover takes with the pair's probe."""
@@ -83,34 +80,7 @@ class Reporter:
 
     def gone(self, key: PairKey) -> None:
         """The pair is gone, and its figures with it."""
-        self._metrics.on_pair_gone(*key)
-
-    async def _store(self, body: JSON, situation: Situation) -> JSON:
-        stored: Mapping[str, Any] = body.get("status") or {}
-        status = render(situation, stored, now=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
-        self._measure(key_of(body), status["conditions"])
-        if same(stored, status):
-            return body
-        for event in events.transitions(stored.get("conditions") or (), status["conditions"]):
-            await self._recorder.record(body, event)
-        try:
-            return await self._kubernetes.apply_status(body, status)
-        except KubernetesError as problem:
-            if problem.status in {404, 409}:  # deleted meanwhile, or another pair of the same name
-                return body
-            raise
-
-    def _measure(self, key: PairKey, conditions: list[dict[str, Any]]) -> None:
-        rows = [
-            (
-                each["type"],
-                each["status"],
-                each["reason"],
-                each["status"] == WANTED[ConditionType(each["type"])],
-            )
-            for each in conditions
-        ]
-        self._metrics.on_pair(*key, rows)
+        self._board.forget(key)
 
 
 def _whole(bounds: Bounds) -> dict[str, int]:

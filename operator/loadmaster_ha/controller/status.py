@@ -1,8 +1,8 @@
-"""What a visit found, put into the words of `status`.
+"""What a visit to Azure found, put into the words of `status`.
 
-Pure: a `Situation` goes in, the status to store comes out; `pair` makes the one and stores the other if it
-differs from what is there. The meaning of each condition and reason is told to users in
-docs/troubleshooting.md.
+Pure: a `Situation` goes in, conditions and fields come out. `pair` makes the one, `board` stores the other
+together with what the other lanes found (`status_units`, `status_watch`; `status_pair` sums up). The meaning
+of each condition and reason is told to users in docs/troubleshooting.md.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,6 @@ from loadmaster_ha.controller.conditions import (
     ConditionStatus,
     ConditionType,
     Reason,
-    merge,
     shortened,
 )
 from loadmaster_ha.domain.findings import Finding
@@ -44,7 +43,7 @@ class Obstacle:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What one visit found.
+    """What one visit to Azure found.
 
     `suspended` and `observing` hold all writing back; `suspended` says by what (`spec.suspend` or the
     annotation). `plan` is None while Azure could not be read. `obstacle` is what came of the attempt to
@@ -73,14 +72,14 @@ class Situation:
         """The first thing that needs a person, with all others in its message."""
         if self.obstacle is not None and self.obstacle.blocking:
             return self.obstacle
-        return _joined(self.plan.blocking, blocking=True) if self.plan is not None else None
+        return joined(self.plan.blocking, blocking=True) if self.plan is not None else None
 
     @property
     def waiting(self) -> Obstacle | None:
         """The first thing that may pass by itself, with all others in its message."""
         if self.obstacle is not None and not self.obstacle.blocking:
             return self.obstacle
-        return _joined(self.plan.waiting, blocking=False) if self.plan is not None else None
+        return joined(self.plan.waiting, blocking=False) if self.plan is not None else None
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -88,36 +87,22 @@ class Situation:
         return (*self.plan.changes, *self.plan.held_back) if self.plan is not None else ()
 
 
-def render(situation: Situation, stored: Mapping[str, Any], *, now: str) -> dict[str, Any]:
-    """The status to store, given the stored one. It does not change with `now` alone."""
-    status: dict[str, Any] = {
-        "observedGeneration": situation.generation,
-        "conditions": merge(
-            stored.get("conditions") or (), conditions(situation), generation=situation.generation, now=now
-        ),
-        **situation.status_fields,
-    }
-    if waiting := pending(situation):
-        status["pending"] = waiting
+def fields(situation: Situation) -> dict[str, Any]:
+    """The parts of status besides conditions that tell of Azure."""
+    found: dict[str, Any] = dict(situation.status_fields)
     azure: dict[str, Any] = {}
     if situation.operation is not None:
         azure["operations"] = [dump_operation(situation.operation)]
-    if waiting:
+    if lines := pending(situation):
+        found["pending"] = lines
         azure["differences"] = dump_differences(situation.changes)
     if azure:
-        status["azure"] = azure
-    return status
-
-
-def same(stored: Mapping[str, Any], status: Mapping[str, Any]) -> bool:
-    """Whether storing `status` would change nothing. Conditions that are not ours do not count."""
-    ours = {condition["type"] for condition in status["conditions"]}
-    kept = [condition for condition in stored.get("conditions") or () if condition.get("type") in ours]
-    return {**stored, "conditions": kept} == status
+        found["azure"] = azure
+    return found
 
 
 def conditions(situation: Situation) -> tuple[Condition, ...]:
-    """All conditions of a pair in this situation, the summary first."""
+    """The conditions of a pair of which nothing but Azure is known, the summary first."""
     synced = _azure_synced(situation)
     return (
         _ready(situation, synced),
@@ -144,7 +129,7 @@ def _azure_synced(situation: Situation) -> Condition:
         reason_word = Reason.DRIFT if situation.held else Reason.APPLYING
         return Condition(kind, FALSE, reason_word, differences(situation.changes))
     risks = " ".join(f"{finding.reason}: {finding.message}" for finding in situation.plan.warnings)
-    message = _sentence("Azure is as the manifest wants it.", f"Reported: {risks}" if risks else "")
+    message = sentence("Azure is as the manifest wants it.", f"Reported: {risks}" if risks else "")
     return Condition(kind, TRUE, Reason.SYNCED, message)
 
 
@@ -204,7 +189,7 @@ def _deleting(situation: Situation) -> Condition:
             'If this never passes: the annotation loadmaster.dev/force-delete: "true" lets the pair go and '
             "leaves in Azure what could not be removed."
         )
-        return Condition(kind, TRUE, trouble.reason, _sentence(trouble.message, remedy))
+        return Condition(kind, TRUE, trouble.reason, sentence(trouble.message, remedy))
     if situation.held is not None:
         return Condition(kind, TRUE, situation.held, f"The clean-up waits. {_held_in_words(situation)}")
     return Condition(kind, TRUE, Reason.CLEANING_UP, differences(situation.changes))
@@ -290,7 +275,7 @@ def _running(operation: Operation | None) -> str:
     return f"Azure works on {operation.verb} {operation.resource} since {operation.started}."
 
 
-def _joined(findings: tuple[Finding, ...], *, blocking: bool) -> Obstacle | None:
+def joined(findings: tuple[Finding, ...], *, blocking: bool) -> Obstacle | None:
     """The first finding whole, some of the others; a remedy is told once for each reason."""
     if not findings:
         return None
@@ -305,7 +290,8 @@ def _joined(findings: tuple[Finding, ...], *, blocking: bool) -> Obstacle | None
     return Obstacle(first.reason, message, blocking)
 
 
-def _sentence(first: str, second: str) -> str:
+def sentence(first: str, second: str) -> str:
+    """Two sentences, either of which may be missing."""
     if not (first and second):
         return first or second
     return f"{first}{'' if first.endswith('.') else '.'} {second}"

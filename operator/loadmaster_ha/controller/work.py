@@ -112,8 +112,9 @@ class Work:
 
     @property
     def seen(self) -> bool:
-        """Whether the stored conditions are about the present manifest."""
-        return bool(self.status.get("observedGeneration") == self.generation)
+        """Whether what is stored about Azure is about the present manifest."""
+        synced = find(self.status.get("conditions") or (), ConditionType.AZURE_SYNCED)
+        return bool(synced.get("observedGeneration") == self.generation)
 
     def stored(self, kind: ConditionType) -> ConditionStatus | None:
         """The stored status of a condition."""

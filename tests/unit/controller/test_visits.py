@@ -14,7 +14,8 @@ from tests.unit.planning.arm_model import ArmModel
 from tests.unit.planning.world import BALANCER, guide_bodies, guide_spec
 
 from loadmaster_ha.azure.outcomes import Done, Operation, Refused, Running, TryLater
-from loadmaster_ha.controller import report
+from loadmaster_ha.controller import board
+from loadmaster_ha.controller.board import Board
 from loadmaster_ha.controller.events import Recorder
 from loadmaster_ha.controller.pair import PairController
 from loadmaster_ha.controller.registry import PairKey, Pairs
@@ -108,11 +109,12 @@ class Stage:
         self.metrics = OperatorMetrics(version="0", kopf_version="0")
         self.pairs = Pairs()
         self.pairs.update(self.cluster.body)
+        recorder = Recorder(self.cluster, instance="test")
         self.controller = PairController(
             kubernetes=self.cluster,
             sessions=self.sessions,
             pairs=self.pairs,
-            reporter=Reporter(self.cluster, Recorder(self.cluster, instance="test"), self.metrics),
+            reporter=Reporter(Board(self.cluster, recorder, self.metrics), recorder, self.metrics),
             permit=lambda: None,
         )
 
@@ -304,7 +306,7 @@ async def test_the_second_repair_of_the_same_thing_is_told_too(stage, monkeypatc
     for day in (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)):
         rules = group["properties"]["securityRules"]
         rules[:] = [each for each in rules if each["name"] != "lm_web_probe"]
-        monkeypatch.setattr(report, "datetime", SimpleNamespace(now=lambda _, day=day: day))
+        monkeypatch.setattr(board, "datetime", SimpleNamespace(now=lambda _, day=day: day))
         told = len(stage.cluster.events)
         await stage.until_waiting()
         names += [

@@ -1,0 +1,214 @@
+"""What a visit to the units found, put into the words of `status`.
+
+Pure, as `status` is for Azure: `units_lane` makes a `UnitsSituation`, `board` stores what becomes of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final
+
+from loadmaster_ha.controller.conditions import (
+    Condition,
+    ConditionStatus,
+    ConditionType,
+    Reason,
+    shortened,
+)
+from loadmaster_ha.controller.status import PENDING_LENGTH, PENDING_LIMIT, Obstacle, joined, sentence
+from loadmaster_ha.controller.unit_words import in_words, summary
+from loadmaster_ha.domain.ha import Role
+from loadmaster_ha.domain.unit_changes import UnitChange
+from loadmaster_ha.domain.units import UnitKind
+from loadmaster_ha.planning.units.observation import UnitRecord
+from loadmaster_ha.planning.units.plan import UnitPlan
+from loadmaster_ha.resources.status import SwitchoverStatus
+
+TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
+
+_COMPARED: Final = 4
+"""Parts of a version that count; the fifth may be a number or a hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnitRow:
+    """One unit for `status.units[]`, as the units lane knows it; empty is not known."""
+
+    address: str = ""
+    kind: UnitKind | None = None
+    firmware: str = ""
+    fingerprint: str = ""
+    """Of the certificate that it showed, trusted or not."""
+    record: UnitRecord = field(default_factory=UnitRecord)
+
+
+@dataclass(frozen=True, slots=True)
+class UnitsSituation:
+    """What one visit to the units of a pair found.
+
+    `plan` is None while they could not be looked at. `unread`: a unit did not tell what it is like, so that
+    nothing is certain. `obstacle` is what came of the attempt to read or write. `doing` says what is under
+    way beyond the plan (a switch-over); `cleaned` that nothing of ours is left on the units.
+    """
+
+    generation: int
+    suspended: str = ""
+    observing: bool = False
+    deleting: bool = False
+    plan: UnitPlan | None = None
+    unread: bool = False
+    obstacle: Obstacle | None = None
+    doing: str = ""
+    cleaned: bool = False
+    rows: Mapping[Role, UnitRow] = field(default_factory=lambda: MappingProxyType({}))
+    switchover: SwitchoverStatus | None = None
+
+    @property
+    def held(self) -> Reason | None:
+        """The reason why nothing is written on purpose, if so."""
+        if self.suspended:
+            return Reason.SUSPENDED
+        return Reason.OBSERVE_MODE if self.observing else None
+
+    @property
+    def blocking(self) -> Obstacle | None:
+        """The first thing that needs a person, with all others in its message."""
+        if self.obstacle is not None and self.obstacle.blocking:
+            return self.obstacle
+        return joined(self.plan.blocking, blocking=True) if self.plan is not None else None
+
+    @property
+    def waiting(self) -> Obstacle | None:
+        """The first thing that may pass by itself, with all others in its message."""
+        if self.obstacle is not None and not self.obstacle.blocking:
+            return self.obstacle
+        return joined(self.plan.waiting, blocking=False) if self.plan is not None else None
+
+    @property
+    def changes(self) -> tuple[UnitChange, ...]:
+        """Everything that is not as wanted, whether it may be done now or not."""
+        return (*self.plan.changes, *self.plan.held_back) if self.plan is not None else ()
+
+    @property
+    def reboots(self) -> str:
+        """The reboots that are owed, in words."""
+        owed = self.plan.reboots_owed if self.plan is not None else {}
+        return " ".join(sentence(f"{role}: {why}", "") for role, why in owed.items())
+
+
+def conditions(situation: UnitsSituation) -> tuple[Condition, ...]:
+    """The conditions as far as the units are concerned: for `status_pair` to sum up."""
+    synced = _synced(situation)
+    return (
+        _reconciling(situation),
+        _stalled(situation),
+        synced,
+        _versions(situation),
+        _reboot_required(situation),
+    )
+
+
+def _synced(situation: UnitsSituation) -> Condition:
+    kind = ConditionType.HA_SYNCED
+    trouble = situation.blocking or situation.waiting
+    changes = summary(situation.changes)
+    if situation.plan is None or situation.unread:
+        reason = trouble or Obstacle(Reason.NOT_OBSERVED, "The units have not been looked at yet.")
+        return Condition(kind, UNKNOWN, reason.reason, reason.message)
+    if trouble is not None:
+        told = sentence(trouble.message, f"To be done: {changes}" if changes else "")
+        return Condition(kind, FALSE, trouble.reason, told)
+    if situation.changes:
+        return Condition(kind, FALSE, Reason.DRIFT if situation.held else Reason.APPLYING, changes)
+    if owed := situation.reboots:
+        return Condition(kind, FALSE, Reason.REBOOT_OWED, owed)
+    if situation.deleting and situation.cleaned:
+        return Condition(kind, FALSE, Reason.CLEANING_UP, "Nothing of this pair is left on the units.")
+    risks = " ".join(f"{finding.reason}: {finding.message}" for finding in situation.plan.warnings)
+    message = sentence("Both units are as the manifest wants them.", f"Reported: {risks}" if risks else "")
+    return Condition(kind, TRUE, Reason.SYNCED, message)
+
+
+def _reconciling(situation: UnitsSituation) -> Condition:
+    kind = ConditionType.RECONCILING
+    if situation.doing:
+        return Condition(kind, TRUE, Reason.SWITCHING_OVER, situation.doing)
+    if (waiting := situation.waiting) is not None:
+        return Condition(kind, TRUE, waiting.reason, waiting.message)
+    if situation.blocking is not None:
+        return Condition(kind, FALSE, Reason.IDLE, "Nothing is done before Stalled is resolved.")
+    if situation.plan is None:
+        return Condition(kind, TRUE, Reason.NOT_OBSERVED, "The units have not been looked at yet.")
+    if situation.changes and situation.held is None:
+        return Condition(kind, TRUE, Reason.APPLYING, summary(situation.changes))
+    return Condition(kind, FALSE, Reason.IDLE)
+
+
+def _stalled(situation: UnitsSituation) -> Condition:
+    if (blocking := situation.blocking) is not None:
+        return Condition(ConditionType.STALLED, TRUE, blocking.reason, blocking.message)
+    return Condition(ConditionType.STALLED, FALSE, Reason.PROGRESS_POSSIBLE)
+
+
+def _versions(situation: UnitsSituation) -> Condition:
+    kind = ConditionType.VERSIONS_MATCH
+    known = {role: row.firmware for role, row in situation.rows.items() if row.firmware}
+    if set(known) != set(Role):
+        return Condition(kind, UNKNOWN, Reason.NOT_OBSERVED, "Not both units have told their version.")
+    if len({tuple(firmware.split(".")[:_COMPARED]) for firmware in known.values()}) == 1:
+        return Condition(kind, TRUE, Reason.SAME_VERSION, "")
+    told = ", ".join(f"{role} {known[role]}" for role in Role)
+    message = f"{told}. Bring both to one version: the standby first, then the active one (guide, 9)."
+    return Condition(kind, FALSE, Reason.DIFFERENT_VERSIONS, message)
+
+
+def _reboot_required(situation: UnitsSituation) -> Condition:
+    kind = ConditionType.REBOOT_REQUIRED
+    if owed := situation.reboots:
+        return Condition(kind, TRUE, Reason.REBOOT_OWED, owed)
+    if situation.plan is None or situation.unread:
+        return Condition(kind, UNKNOWN, Reason.NOT_OBSERVED, "Not both units could be looked at.")
+    return Condition(kind, FALSE, Reason.NO_REBOOT_OWED)
+
+
+def pending(situation: UnitsSituation) -> list[str]:
+    """What is not done now though it is wanted, in words, bounded; empty while nothing holds it up."""
+    held = situation.held is not None or situation.blocking is not None or situation.waiting is not None
+    lines = [in_words(change) for change in situation.changes] if held else []
+    if situation.plan is not None:
+        lines += [f"{role}: reboot owed: {why}" for role, why in situation.plan.reboots_owed.items()]
+    if len(lines) > PENDING_LIMIT:
+        more = len(lines) - PENDING_LIMIT + 1
+        lines = [*lines[: PENDING_LIMIT - 1], f"{Role.MASTER}, {Role.SLAVE}: and {more} more"]
+    return [shortened(line, PENDING_LENGTH) for line in lines]
+
+
+def is_of_units(line: str) -> bool:
+    """Whether a line of `status.pending` came from here."""
+    return line.startswith(tuple(f"{role}{mark}" for role in Role for mark in (":", ",")))
+
+
+def row_fields(row: UnitRow) -> dict[str, Any]:
+    """A row as status keeps it; what is not known is left out, so that the stored value stays."""
+    found: dict[str, Any] = {
+        "address": row.address,
+        "kind": row.kind.value if row.kind is not None else "",
+        "firmware": row.firmware[:64],
+        "certificateFingerprint": row.fingerprint,
+        "identity": row.record.identity[:128],
+        "secretVersion": row.record.secret_version,
+        "modeWrittenAtBoot": row.record.mode_written_at_boot[:64],
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def stored_records(status: Mapping[str, Any]) -> dict[Role, UnitRecord]:
+    """What status remembers of the units."""
+    return {
+        Role(row["role"]): UnitRecord(
+            identity=str(row.get("identity") or ""),
+            secret_version=str(row.get("secretVersion") or ""),
+            mode_written_at_boot=str(row.get("modeWrittenAtBoot") or ""),
+        )
+        for row in status.get("units") or ()
+    }
