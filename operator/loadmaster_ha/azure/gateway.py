@@ -25,7 +25,7 @@ READ_PATIENCE: Final = 20.0
 WRITE_PATIENCE: Final = 5.0
 """Seconds that a request may wait for the budget. A write waits shortly only: its plan grows old."""
 
-_KIND: Final = {Verb.PUT: Kind.WRITE, Verb.DELETE: Kind.DELETE}
+_KIND: Final = {Verb.PUT: Kind.WRITE, Verb.DELETE: Kind.DELETE, Verb.POST: Kind.WRITE}
 _REMAINING: Final = {
     Kind.READ: "x-ms-ratelimit-remaining-subscription-reads",
     Kind.WRITE: "x-ms-ratelimit-remaining-subscription-writes",

@@ -33,13 +33,20 @@ A write repeats these references so that they survive, and Azure asks for the ri
 
 
 def observe_actions() -> frozenset[str]:
-    """Actions of `policy.mode: Observe`: nothing is written."""
-    return frozenset({*(read_action(kind) for kind in TYPES.values()), ADDRESS_CHECK})
+    """Actions of `policy.mode: Observe`: nothing is written; a rule's health is a long-running operation."""
+    return frozenset(
+        {
+            *(read_action(kind) for kind in TYPES.values() if kind.read),
+            *(f"{kind.name}/health/action" for kind in TYPES.values() if kind.asked),
+            ADDRESS_CHECK,
+            *OPERATION_STATUS,
+        }
+    )
 
 
 def enforce_actions() -> frozenset[str]:
     """Actions of `policy.mode: Enforce`."""
-    return observe_actions() | frozenset(_write_actions()) | frozenset((*OPERATION_STATUS, *KEPT_REFERENCES))
+    return observe_actions() | frozenset(_write_actions()) | frozenset(KEPT_REFERENCES)
 
 
 def read_action(kind: ResourceType) -> str:

@@ -18,8 +18,8 @@ class UnsupportedRequest(ValueError):  # noqa: N818 - reads as what is wrong
 class ResourceType:
     """One type: its name, the SDK client's operation group for it, and what the operator does with it.
 
-    `joins` are the permissions that Azure wants on *referenced* resources when one of this type is written
-    ("linked access").
+    `read` is whether it is read by itself, `asked` whether its health is asked for. `joins` are the
+    permissions that Azure wants on *referenced* resources when one of this type is written ("linked access").
     """
 
     name: str
@@ -27,6 +27,8 @@ class ResourceType:
     written: bool = False
     deleted: bool = False
     listed: bool = True
+    read: bool = True
+    asked: bool = False
     joins: tuple[str, ...] = ()
 
     @property
@@ -50,6 +52,13 @@ TYPES: Final = {
                 "Microsoft.Network/publicIPAddresses/join/action",
                 "Microsoft.Network/virtualNetworks/subnets/join/action",
             ),
+        ),
+        ResourceType(
+            "Microsoft.Network/loadBalancers/loadBalancingRules",
+            "load_balancer_load_balancing_rules",
+            listed=False,
+            read=False,
+            asked=True,
         ),
         ResourceType(
             "Microsoft.Network/networkInterfaces",

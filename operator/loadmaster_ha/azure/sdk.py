@@ -199,6 +199,8 @@ class SdkTransport:
         elif request.verb is Verb.PUT and kind.written:
             body = json.dumps(request.body, default=_plain).encode()
             await group.begin_create_or_update(*names, body, polling=False, **options)
+        elif request.verb is Verb.POST and kind.asked:
+            await group.begin_health(*names, polling=False, **options)
         elif request.verb is Verb.DELETE and kind.deleted:
             await group.begin_delete(*names, polling=False, **options)
         else:

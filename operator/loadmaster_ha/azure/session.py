@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from loadmaster_ha.azure import errors, operations
+from loadmaster_ha.azure import errors, operations, rule_health
 from loadmaster_ha.azure.budget import Budget, BudgetExhausted, Clock
 from loadmaster_ha.azure.gateway import Gateway
 from loadmaster_ha.azure.outcomes import Done, Operation, Outcome, Running, TryLater
@@ -27,6 +27,7 @@ from loadmaster_ha.azure.writers import Writers
 from loadmaster_ha.domain.reading import Reading, Unknown
 from loadmaster_ha.planning.arm import ResourceID
 from loadmaster_ha.planning.changes import Change, Put
+from loadmaster_ha.planning.diagnosis.model import RuleHealth
 from loadmaster_ha.planning.observation import AddressQuestion, Need, Observation, Resource
 
 MOST_ROUNDS: Final = 8
@@ -186,6 +187,10 @@ class AzureSession:
             self._writers.ended(operation)
             self._snapshot.written(operation.resource, None)
         return outcome
+
+    async def rule_health(self, rule: ResourceID) -> Reading[RuleHealth]:
+        """Azure's own view of the members of a balancing rule; takes some seconds. Never raises for Azure."""
+        return await rule_health.ask(self._gateway, rule)
 
     async def close(self) -> None:
         """End the requests under way and close the connections."""

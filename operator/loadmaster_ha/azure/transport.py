@@ -22,6 +22,7 @@ class Verb(StrEnum):
     PUT = "PUT"
     DELETE = "DELETE"
     POLL = "POLL"
+    POST = "POST"
 
     @property
     def is_write(self) -> bool:
@@ -46,7 +47,8 @@ class ArmRequest:
     Exactly one of these forms:
         GET, PUT, DELETE of `resource`; GET with `address`: may this private address be taken in `resource` (a
         virtual network); LIST of the type of `resource` in its resource group (`resource` is any resource of
-        the collection), its further pages by `url`; POLL of `url` (opaque, complete).
+        the collection), its further pages by `url`; POLL of `url` (opaque, complete); POST: the health of
+        `resource` (a balancing rule), which changes nothing.
 
     `permit` is called directly before the bytes go out, also when the SDK repeats the request after a
     challenge; what it raises passes through and nothing is sent.

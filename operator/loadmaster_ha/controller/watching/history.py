@@ -14,6 +14,7 @@ from loadmaster_ha.controller.watching.model import Failover, StoredWatch
 from loadmaster_ha.domain.ha import PreferredHost, Role
 from loadmaster_ha.domain.units import Active, Trigger
 from loadmaster_ha.planning.diagnosis.model import HealthAnswer, PairView, Silence
+from loadmaster_ha.planning.diagnosis.states import named_by_frontend
 
 MEASURE_SECONDS: Final = 60.0
 """So long the frontend is waited for, to tell how long a fail-over took; then what the units said counts."""
@@ -154,7 +155,7 @@ class History:
             seen.good_since = answer.since
         seen.last_good = answer.at
         for role in Role:
-            if named(answer) is role:
+            if named_by_frontend(answer) is role:
                 seen.last_good_of[role] = answer.at
 
     def _begin(
@@ -221,13 +222,6 @@ class History:
         assert self._open is not None  # noqa: S101 - of the callers
         failover, self._open = self._open.failover, None
         return Report(failover, measured=True, first=False)
-
-
-def named(answer: HealthAnswer) -> Role | None:
-    """The unit that a good page names ("Master is active": guide, 10.1); None: it names none."""
-    words = answer.text.split()
-    found = [role for role in Role if role.value in words[:1]]
-    return found[0] if answer.good and found else None
 
 
 def _trigger(
