@@ -16,7 +16,7 @@ from typing import Final
 
 from lab.namespaces import Namespace
 
-_TABLE: Final = "table ip wire { chain output { type filter hook output priority filter; } }"
+_TABLE: Final = "table ip wire {\n chain output { type filter hook output priority filter; }\n}\n"
 
 
 class Wire:
