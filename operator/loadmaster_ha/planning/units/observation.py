@@ -24,6 +24,16 @@ class UnitRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class RebootUnderWay:
+    """A unit was told to reboot and has not been seen with another boot yet."""
+
+    boot: str
+    """`UnitFacts.boot` before it."""
+    since: float
+    """When it was told, on the controller's monotonic clock."""
+
+
+@dataclass(frozen=True, slots=True)
 class WantedCertificate:
     """A certificate that a service needs. `name` is its name on the units (ours, derived from the pair's)."""
 
@@ -61,7 +71,8 @@ class UnitsTarget:
     frontend: Reading[str] = field(default_factory=Absent)
     """The balancer's address."""
     secret_version: Reading[str] = field(default_factory=Absent)
-    """Digest of the wanted Partner Shared Secret; `Absent`: the manifest wants none."""
+    """Digest of the wanted Partner Shared Secret; `Absent`: the manifest wants none; `Unknown` with the
+    reason `SharedSecretNotFound` or `SharedSecretInvalid`: a person has to do something."""
     certificates: Mapping[str, Reading[WantedCertificate]] = field(
         default_factory=lambda: MappingProxyType({})
     )
@@ -86,7 +97,9 @@ class UnitsObservation:
     frontend_serves: Reading[bool] = field(default_factory=Absent)
     """Whether the frontend answers on the check port now (somebody is served); `Absent`: not asked."""
     ports: Reading[frozenset[int]] = field(default_factory=Absent)
-    """The check ports of our probe and rule in Azure."""
+    """The check ports of our probe and rule in Azure; empty: there is neither."""
+    reboots: Mapping[Role, RebootUnderWay] = field(default_factory=lambda: MappingProxyType({}))
+    """What the operator told units and has not seen the end of; forgotten when it restarts."""
     draining_since: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     """What takes its time on the units, as `UnitPlan.draining` of the last plan named it -> the time (of the
     controller's monotonic clock) since when it has been named in every plan."""
