@@ -40,8 +40,13 @@ def needs(target: PairTarget, observation: Observation) -> frozenset[Need]:
         return frozenset()
 
 
-def plan(target: PairTarget, observation: Observation) -> Plan:
+def plan(target: PairTarget, observation: Observation, *, publish: PairTarget | None = None) -> Plan:
     """All remaining changes in order, and what stands against them.
+
+    Args:
+        target: the pair as the manifest wants it; what stands against it is told in its terms.
+        observation: what is known of Azure.
+        publish: what of it may be brought about now (`units.publishing.held_back`); None: everything.
 
     Raises:
         InvariantViolated: a change would break what must hold after every single one: a bug of the planner's.
@@ -52,7 +57,7 @@ def plan(target: PairTarget, observation: Observation) -> Plan:
     except InvalidResourceID as error:
         return Plan(findings=(finding(Reason.INVALID_REFERENCE, "spec", str(error)),))
     try:
-        changes = _changes(layout, observation)
+        changes = _changes(layout if publish is None else Layout(publish), observation)
     except security_groups.NoFreePriority as error:
         full = finding(Reason.NO_FREE_PRIORITY, error.group, f"There is {error}")
         return Plan(findings=(*findings, full))

@@ -24,6 +24,10 @@ class UnitPlan:
     """Units that have to be rebooted by somebody (or wait for it), and why, in words."""
     ready_services: frozenset[str] = frozenset()
     """Services that can answer: the balancer may publish them."""
+    draining: frozenset[str] = frozenset()
+    """What takes its time now (real servers and services that are drained, new real servers that have not
+    been checked yet). The controller remembers since when each has been named without a break and brings
+    that with the next observation: `since = {name: since.get(name, now) for name in plan.draining}`."""
     look_again: float | None = None
     """Seconds after which there may be more to do without anything happening (a drain that ends)."""
 
