@@ -1,11 +1,11 @@
 """What somebody has who is about to make a first pair: two fresh units, a network, a cluster, an operator.
 
     async with open_first_pair(folder) as first:
-        await first.start_units()               # single mode, API reachable, nothing else set
-        await first.prepare()                   # Secrets: logins, Partner Shared Secret, certificate, Azure
-        async with first.operator():
-            await first.apply()                 # the manifest: `first.manifest`, to be changed before
-            await first.until_ready()
+        await first.start_units()       # single mode, API reachable, nothing else set
+        await first.prepare()           # Secrets: logins, Partner Shared Secret, certificate, Azure
+        await first.start_operator()
+        await first.apply()             # the manifest: `first.manifest`, to be changed before
+        await first.until_ready()
 
 Everything is real but Azure: kube-apiserver, node agents with HAProxy, web servers, clients; the emulated
 Azure probes and forwards. All of it is on loopback and needs no root: the network in Azure lies in
@@ -20,6 +20,7 @@ import copy
 import os
 import re
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -63,6 +64,8 @@ class FirstPair:
     """Of the pair; there once the units are started, with their fingerprints."""
     certificate: str = ""
     """Of the published service, with its key, in PEM form."""
+    _operator: Operator | None = None
+    _running: contextlib.AsyncExitStack = field(default_factory=contextlib.AsyncExitStack)
 
     @property
     def cluster(self) -> Cluster:
@@ -160,15 +163,32 @@ class FirstPair:
 
     # -- the operator
 
-    @contextlib.asynccontextmanager
-    async def operator(self, name: str = "operator", *arguments: str) -> AsyncIterator[Operator]:
-        """Run the operator; ends it by SIGTERM.
+    @property
+    def operator(self) -> Operator:
+        """The operator that runs, or did last."""
+        if self._operator is None:
+            raise RuntimeError("the operator was never started")
+        return self._operator
+
+    async def start_operator(self, *arguments: str) -> Operator:
+        """Start the operator (again) and wait until it leads.
 
         One that was killed leaves its Lease behind for 15 s, which is taken away here.
         """
+        await self.stop_operator()
         await self.cluster.delete(LEASE)
-        async with self.stage.operator(name, f"--namespace={self.namespace}", *arguments) as operator:
-            yield operator
+        running = self.stage.operator("operator", f"--namespace={self.namespace}", *arguments)
+        self._operator = await self._running.enter_async_context(running)
+        return self._operator
+
+    async def stop_operator(self) -> None:
+        """SIGTERM, and wait for its end; nothing when it does not run."""
+        await self._running.aclose()
+
+    async def kill_operator(self) -> None:
+        """SIGKILL."""
+        self.operator.process.send(signal.SIGKILL)
+        await self.operator.process.ended()
 
     # -- the pair
 
@@ -324,7 +344,9 @@ async def open_first_pair(
         balancer = Balancer(stage.emulator.arm, places, stage.emulator.process)
         port = GUIDE_PORT if os.geteuid() == 0 else UNPRIVILEGED_PORT
         lab = Lab(places, balancer, (units[0], units[1]), web, (port,))
-        yield FirstPair(stage, lab, port, namespace)
+        first = FirstPair(stage, lab, port, namespace)
+        stack.push_async_callback(first.stop_operator)
+        yield first
 
 
 async def fingerprint(unit: Unit) -> str:
