@@ -14,20 +14,20 @@ from loadmaster_ha.controller.events import Event
 from loadmaster_ha.controller.registry import PairKey
 from loadmaster_ha.domain.findings import Finding
 from loadmaster_ha.domain.ha import PreferredHost, Role
-from loadmaster_ha.domain.units import Active, HighAvailabilitySettings, ObservedState, Trigger, UnitKind
+from loadmaster_ha.domain.reading import Reading
+from loadmaster_ha.domain.units import Active, ObservedState, Trigger, UnitKind
+from loadmaster_ha.loadmaster.calling import Caller
 from loadmaster_ha.planning.arm import ResourceID
 from loadmaster_ha.planning.diagnosis.model import Diagnosis
 
 
 @dataclass(frozen=True, slots=True)
 class WatchedService:
-    """A published service: where the active unit serves it, and what is known to be in its way."""
+    """A published service: its virtual service, and what is known to be in its way."""
 
     name: str
-    port: int
-    """The virtual service's port (the rule's backend port)."""
-    protocol: str
-    """`tcp` or `udp`."""
+    nickname: str
+    """The virtual service's name on the units."""
     findings: tuple[Finding, ...] = ()
     """What stands between the units and the real servers (security rules by name)."""
 
@@ -47,8 +47,8 @@ class WatchFacts:
     health_rule: ResourceID | None = None
     """The balancing rule of the check port, for Azure's rule health; None: not there yet."""
     services: tuple[WatchedService, ...] = ()
-    settings: Mapping[Role, HighAvailabilitySettings] = field(default_factory=lambda: MappingProxyType({}))
-    """What the units lane read last."""
+    probe_seconds: float = 10.0
+    """How long the balancer may take to notice: interval times threshold of the probe."""
     services_differ_since: float | None = None
     """Appliances: since when (monotonic) the address-normalised services of the units differ."""
     changing: bool = False
@@ -122,6 +122,13 @@ class Board(Protocol):
 
     def event(self, key: PairKey, event: Event) -> Awaitable[None]:
         """Report one Event about the pair."""
+
+
+class UnitsSource(Protocol):
+    """How a unit is called; asked before each round, so that new credentials are taken up."""
+
+    async def caller(self, key: PairKey, role: Role) -> Reading[Caller]:
+        """The unit's client; `Unknown` with the reason where there can be none (a Secret is missing)."""
 
 
 class AzureSource(Protocol):
