@@ -64,5 +64,8 @@ def _reboot(before: Situation, change: Reboot, *, deleting: bool) -> Iterator[st
         return
     if member.mode is not Mode.SINGLE and member.mode in partner.may_run_as:
         yield f"both units might run as {member.mode}"
-    if before.may_serve(member) and not deleting and reboots.cannot_take_over(before, partner, member):
+    if deleting:
+        if reboots.serves_beyond_the_pair(member):
+            yield "it may still serve by virtual services of others"
+    elif before.may_serve(member) and reboots.cannot_take_over(before, partner, member):
         yield "it serves, and the other unit is not known to be able to take over"

@@ -40,6 +40,7 @@ class Reason(StrEnum):
     REBOOT_WAITS = "RebootWaits"
     REBOOT_LEFT_TO_PERSON = "RebootLeftToPerson"
     STILL_PUBLISHED = "StillPublished"
+    UNITS_LEFT = "UnitsLeftAsTheyAre"
 
 
 CATALOGUE: Final[dict[Reason, Explanation]] = {
@@ -168,6 +169,11 @@ CATALOGUE: Final[dict[Reason, Explanation]] = {
         _W,
         "The pair is deleted, and Azure still has something of it, so the units stay as they are.",
         "Nothing, if it passes; else see the condition AzureSynced.",
+    ),
+    Reason.UNITS_LEFT: Explanation(
+        _I,
+        "The pair is deleted, and its units were refused as a pair, so they are left as they are.",
+        "Nothing is to be done.",
     ),
 }
 

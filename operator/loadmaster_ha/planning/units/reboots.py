@@ -34,7 +34,7 @@ class Outlook:
 
 def plan_reboots(situation: Situation) -> Outlook:
     """The next reboot, if one may be done now."""
-    patience = _patience(situation)
+    patience = waiting(situation)
     if patience is not None:
         return patience
     policy = situation.target.pair.spec.policy.reboots
@@ -64,6 +64,11 @@ def cannot_take_over(situation: Situation, partner: Member, serving: Member) -> 
     return next(_impediments(situation, partner, serving), "")
 
 
+def serves_beyond_the_pair(member: Member) -> bool:
+    """Whether, with nothing published any more, the unit may still serve somebody by services of others."""
+    return member.services != frozenset() and (member.is_active or member.runs_alone)
+
+
 def _impediments(situation: Situation, partner: Member, serving: Member) -> Iterator[str]:
     name = f"the {partner.role.lower()}"
     if partner.facts.state not in (ObservedState.STANDBY, ObservedState.ACTIVE):
@@ -80,7 +85,7 @@ def _impediments(situation: Situation, partner: Member, serving: Member) -> Iter
         yield f"{name} does not have the virtual services of the {serving.role.lower()}"
 
 
-def _patience(situation: Situation) -> Outlook | None:
+def waiting(situation: Situation) -> Outlook | None:
     """What to say while a unit reboots; None when none does."""
     for role, told in situation.rebooting.items():
         left = told.since + LONGEST_REBOOT_SECONDS - situation.now
