@@ -1,10 +1,11 @@
 """Notices a change that is made again and again and does not last: it is undone, or Azure stores another.
 
 Without this two tools that disagree, or a field that Azure writes differently from how it was sent, would be
-written as fast as Azure answers. `pair` asks before each write; part of `work.Memory`.
+written as fast as Azure (or a unit) answers. The lanes ask before each write.
 """
 
-from typing import Final, TypeAlias
+from collections.abc import Callable
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from loadmaster_ha.planning.changes import Change, Put
 
@@ -18,20 +19,24 @@ What: TypeAlias = tuple[str, ...]
 """What a change is for: the resource, the fields and what they are to be."""
 
 
-class Repetition:
-    """Counts changes by what they are for."""
+C = TypeVar("C")
 
-    def __init__(self) -> None:
+
+class Repetition(Generic[C]):
+    """Counts changes by what they are for, as `what_for` tells."""
+
+    def __init__(self, what_for: Callable[[C], What]) -> None:
+        self._what_for = what_for
         self._made: dict[What, int] = {}
         self._last: What | None = None
         self._paused: What | None = None
 
-    def pause(self, change: Change) -> float | None:
+    def pause(self, change: C) -> float | None:
         """Seconds to wait before this change is made once more; None: it may be made now.
 
         After each pause it may be made once.
         """
-        what = what_for(change)
+        what = self._what_for(change)
         made = self._made.get(what, 0)
         if made < ENOUGH or self._paused == what:
             self._paused = None
@@ -39,13 +44,13 @@ class Repetition:
         self._paused = what
         return min(LONGEST_PAUSE, 2.0**made)
 
-    def times(self, change: Change) -> int:
+    def times(self, change: C) -> int:
         """How often this change has been made."""
-        return self._made.get(what_for(change), 0)
+        return self._made.get(self._what_for(change), 0)
 
-    def made(self, change: Change) -> None:
+    def made(self, change: C) -> None:
         """Azure has accepted the change."""
-        self._last = what_for(change)
+        self._last = self._what_for(change)
         self._made[self._last] = self._made.get(self._last, 0) + 1
 
     def failed(self) -> None:

@@ -10,7 +10,7 @@ from loadmaster_ha.azure.outcomes import Operation
 from loadmaster_ha.controller.conditions import ConditionStatus, ConditionType, find
 from loadmaster_ha.controller.kubernetes import JSON
 from loadmaster_ha.controller.registry import PairKey
-from loadmaster_ha.controller.repetition import Repetition, What
+from loadmaster_ha.controller.repetition import Repetition, What, what_for
 from loadmaster_ha.controller.status import Situation
 from loadmaster_ha.planning.arm import InvalidResourceID, ResourceID
 from loadmaster_ha.planning.changes import Change
@@ -21,6 +21,7 @@ from loadmaster_ha.resources.loadmasterpair import Mode
 FINALIZER: Final = "loadmaster.dev/azure-cleanup"
 SUSPEND: Final = "loadmaster.dev/suspend"
 FORCE_DELETE: Final = "loadmaster.dev/force-delete"
+SWITCHOVER_TO: Final = "loadmaster.dev/switchover-to"
 
 
 @dataclass
@@ -46,7 +47,7 @@ class Memory:
     course: "Course | None" = None
     """The plan under way."""
 
-    repetition: Repetition = field(default_factory=Repetition)
+    repetition: Repetition[Change] = field(default_factory=lambda: Repetition(what_for))
     """What was written again and again."""
 
     tried: What = ()
@@ -123,17 +124,12 @@ class Work:
 
     def situation(self, **more: Any) -> Situation:
         """What is known so far, with what came of the visit."""
-        suspended = ""
-        if self.target.spec.suspend:
-            suspended = "spec.suspend"
-        elif self.annotations.get(SUSPEND) == "true":
-            suspended = f"the annotation {SUSPEND}"
         fields = dict(self.status_fields)
         if self.observation is None and "frontend" in self.status:
             fields["frontend"] = self.status["frontend"]  # nothing newer is known; AzureSynced says so
         return Situation(
             generation=self.generation,
-            suspended=suspended,
+            suspended=suspended_by(self.target, self.annotations),
             observing=self.target.spec.policy.mode is Mode.OBSERVE,
             deleting=self.deleting,
             status_fields=fields,
@@ -151,3 +147,10 @@ class Work:
         except InvalidResourceID:  # somebody else wrote into our status; Azure is observed instead
             return None
         return Operation(resource, found["verb"], found["url"], found["style"], found["started"])
+
+
+def suspended_by(target: PairTarget, annotations: JSON) -> str:
+    """What suspends a pair, in words; empty when nothing does."""
+    if target.spec.suspend:
+        return "spec.suspend"
+    return f"the annotation {SUSPEND}" if annotations.get(SUSPEND) == "true" else ""

@@ -1,0 +1,212 @@
+"""What the lanes of a pair tell each other, in memory: no status is read to know what a neighbour knows.
+
+Each lane puts its own view here and reads the others'. A change that a lane has to act on wakes it, nothing
+else does: what is read again and is the same wakes nobody. After a restart the exchange is empty, and the
+stored status answers for addresses that Azure has not told yet.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+from loadmaster_ha.controller.azure_view import AzureView, from_manifest
+from loadmaster_ha.controller.registry import PairKey
+from loadmaster_ha.controller.watching.model import (
+    Failover,
+    StoredWatch,
+    WatchedService,
+    WatchFacts,
+    WatchSituation,
+)
+from loadmaster_ha.domain.findings import Finding
+from loadmaster_ha.domain.ha import Role
+from loadmaster_ha.domain.reading import Absent, Present, Reading, Unknown
+from loadmaster_ha.domain.units import Active, UnitKind
+from loadmaster_ha.planning.target import PairTarget
+from loadmaster_ha.planning.units.marks import Marks
+from loadmaster_ha.planning.units.publishing import is_managed
+
+Wake = Callable[[PairKey], None]
+Stored = Callable[[PairKey], Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class UnitsView:
+    """One pair as its units show it."""
+
+    ready: frozenset[str] | None = None
+    """Services that can answer; None: not known yet."""
+    check_port: int | None = None
+    """The port that probe and check rule in Azure shall have now; None: not known yet."""
+    services_differ_since: float | None = None
+    service_findings: Mapping[str, tuple[Finding, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    """By service: what stands between the units and the real servers."""
+    changing: bool = False
+    """A unit is being rebooted or reconfigured."""
+    switching_to: Role | None = None
+    cleaned: bool = False
+    """The pair is being deleted, and nothing of it is left on the units."""
+    stuck: str = ""
+    """The pair is being deleted, and this is why the units cannot be cleaned now."""
+
+
+@dataclass
+class _Entry:
+    target: PairTarget | None = None
+    azure: AzureView | None = None
+    units: UnitsView = field(default_factory=UnitsView)
+    serving: Reading[bool] = field(default_factory=Absent)
+    seen: object = None
+    failover: Failover | None = None
+
+
+class Exchange:
+    """The views of all pairs.
+
+    Args:
+        wake_azure: makes the Azure lane visit a pair.
+        wake_units: makes the units lane visit a pair.
+        stored: the status as it is known to be stored.
+    """
+
+    def __init__(self, *, wake_azure: Wake, wake_units: Wake, stored: Stored) -> None:
+        self._wake_azure = wake_azure
+        self._wake_units = wake_units
+        self._stored = stored
+        self._entries: dict[PairKey, _Entry] = {}
+
+    # What the lanes tell
+
+    def wanted(self, key: PairKey, target: PairTarget | None) -> None:
+        """The manifest as it is now; None: it cannot be understood."""
+        self._entry(key).target = target
+
+    def azure_seen(self, key: PairKey, view: AzureView) -> None:
+        """What the Azure lane saw."""
+        entry = self._entry(key)
+        before, entry.azure = entry.azure, view
+        if before is None or _for_units(before) != _for_units(view):
+            self._wake_units(key)
+
+    def units_seen(self, key: PairKey, view: UnitsView) -> None:
+        """What the units lane saw."""
+        entry = self._entry(key)
+        before, entry.units = entry.units, view
+        azure = entry.azure or AzureView()
+        became_ready = azure.waiting & (view.ready or frozenset()) - (before.ready or frozenset())
+        port_moves = view.check_port not in {None, before.check_port} and not _has_port(
+            azure.ports, view.check_port
+        )
+        ended = (view.cleaned, bool(view.stuck)) != (before.cleaned, bool(before.stuck))
+        if became_ready or port_moves or ended:
+            self._wake_azure(key)
+
+    def watched(self, key: PairKey, situation: WatchSituation) -> None:
+        """What the watch lane saw."""
+        entry = self._entry(key)
+        diagnosis = situation.diagnosis
+        entry.serving = (
+            Unknown("NotKnown", "nobody can tell whether the frontend is served")
+            if diagnosis.serving is None
+            else Present(diagnosis.serving)
+        )
+        entry.failover = situation.failover or entry.failover
+        before, entry.seen = entry.seen, (diagnosis.serving, dict(diagnosis.states))
+        if before is not None and before != entry.seen:
+            self._wake_units(key)
+
+    def forget(self, key: PairKey) -> None:
+        """The pair is gone."""
+        self._entries.pop(key, None)
+
+    # What the lanes ask
+
+    def azure(self, key: PairKey, target: PairTarget) -> AzureView:
+        """Azure's side, as far as it is known; addresses that nobody told yet as they are stored."""
+        entry = self._entries.get(key)
+        view = entry.azure if entry is not None else None
+        return _with_stored(view or from_manifest(target), self._stored(key))
+
+    def units(self, key: PairKey) -> UnitsView:
+        """The units' side, as far as it is known."""
+        entry = self._entries.get(key)
+        return UnitsView() if entry is None else entry.units
+
+    def frontend_serves(self, key: PairKey) -> Reading[bool]:
+        """Whether somebody is served, as the watch lane saw it last."""
+        entry = self._entries.get(key)
+        return Absent() if entry is None else entry.serving
+
+    def failover(self, key: PairKey) -> Failover | None:
+        """The last change of who is active that the watch lane saw in this process."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry.failover
+
+    def watch_facts(self, key: PairKey) -> WatchFacts | None:
+        """What is to be watched of a pair; None: it is not managed, or goes."""
+        entry = self._entries.get(key)
+        if entry is None or entry.target is None or not is_managed(entry.target.spec):
+            return None
+        spec, units, azure = entry.target.spec, entry.units, self.azure(key, entry.target)
+        marks = Marks(entry.target.identity)
+        return WatchFacts(
+            addresses=azure.addresses,
+            check_port=spec.health_check.port,
+            preferred_host=spec.high_availability.preferred_host,
+            frontend=azure.frontend.value if isinstance(azure.frontend, Present) else "",
+            azure=azure.findings,
+            health_rule=azure.health_rule,
+            services=tuple(
+                WatchedService(
+                    each.name,
+                    marks.nickname(each.name),
+                    tuple(units.service_findings.get(each.name, ())),
+                )
+                for each in spec.services
+                if each.virtual_service is not None
+            ),
+            probe_seconds=spec.health_check.interval_seconds * (spec.health_check.threshold + 1),
+            services_differ_since=units.services_differ_since,
+            changing=units.changing,
+            switching_to=units.switching_to,
+        )
+
+    def stored_watch(self, key: PairKey) -> StoredWatch:
+        """What an earlier process said of who is active."""
+        status = self._stored(key)
+        rows = {Role(row["role"]): row for row in status.get("units") or ()}
+        last = (status.get("lastFailover") or {}).get("to")
+        return StoredWatch(
+            active=Active(status.get("active") or Active.UNKNOWN),
+            kinds={role: UnitKind(row["kind"]) for role, row in rows.items() if row.get("kind")},
+            last_failover_to=Role(last) if last in {role.value for role in Role} else None,
+        )
+
+    def _entry(self, key: PairKey) -> _Entry:
+        return self._entries.setdefault(key, _Entry())
+
+
+def _for_units(view: AzureView) -> tuple[object, ...]:
+    """What the units lane acts on."""
+    return (
+        dict(view.addresses),
+        dict(view.arm_addresses),
+        view.frontend,
+        view.published,
+        view.ports,
+        view.cleaned,
+    )
+
+
+def _has_port(ports: Reading[frozenset[int]], port: int | None) -> bool:
+    return isinstance(ports, Present) and ports.value in ({port}, frozenset())
+
+
+def _with_stored(view: AzureView, status: Mapping[str, Any]) -> AzureView:
+    rows = {Role(row["role"]): row.get("address") for row in status.get("units") or ()}
+    known = {role: address for role, address in rows.items() if address}
+    frontend = (status.get("frontend") or {}).get("address")
+    if not isinstance(view.frontend, Present) and frontend:
+        view = replace(view, frontend=Present(frontend))
+    return replace(view, addresses={**known, **view.addresses})
