@@ -67,15 +67,13 @@ def _refusal_of_kind(situation: Situation, to: Role) -> str:
     for member in situation.members.values():
         if not member.is_agent:
             return (
-                "no such command is known for a Kemp appliance. What a person can do: reboot the active unit; "
-                f"the {to.lower()} takes over while it is away (under Prefer Master the master takes over "
-                "again when it is back)"
+                "no such command is known for a Kemp appliance. What a person can do: reboot the active "
+                f"unit; the {to.lower()} takes over while it is away (under Prefer Master the master takes "
+                "over again when it is back)"
             )
         if COMMAND not in member.facts.commands:
-            return (
-                f"the {member.role.lower()}'s agent ({member.facts.firmware}) does not know {COMMAND}; update "
-                "it"
-            )
+            agent = f"the {member.role.lower()}'s agent ({member.facts.firmware})"
+            return f"{agent} does not know {COMMAND}; update it"
     return ""
 
 
@@ -97,6 +95,6 @@ def _under_way(situation: Situation, plan: UnitPlan) -> str:
         return f"a reboot of the {unit.lower()} is under way or owed; ask again when it is over"
     changing = [change for change in plan.changes if section_of(change) is UnitSection.HIGH_AVAILABILITY]
     if changing:
-        unit = changing[0].role.lower()
-        return f"the HA settings of the {unit} are being changed; ask again when that is over"
+        changed = changing[0].role.lower()
+        return f"the HA settings of the {changed} are being changed; ask again when that is over"
     return ""
