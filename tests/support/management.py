@@ -38,6 +38,7 @@ class ScriptedUnit:
         self.own_addresses = own_addresses or {"eth0": "10.0.2.4"}
         self.management_port = 8443
         self.version = "7.2.54.12.1.AGENT"
+        self.serial_number = "5f1c0de0a9b8c7d6"
         self.boot_time = datetime(2025, 8, 8, 10, 7, 9, tzinfo=UTC)
         self.monotonic = 1000.0
         self.current = View(

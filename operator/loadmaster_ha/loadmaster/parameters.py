@@ -39,6 +39,12 @@ _KEPT: Final = "Kept and read back; the operating system's setting is not change
 
 _TOLD: Final = (
     UnitParameter("version", "Version of the agent.", read_only=_FACT, told_by_unit=True),
+    UnitParameter(
+        "serialnumber",
+        "Identity of this unit: its settings' own, made at random with them; a fresh unit has another one.",
+        read_only=_FACT,
+        told_by_unit=True,
+    ),
     UnitParameter("time", "The clock.", read_only=_FACT, told_by_unit=True),
     UnitParameter("boottime", "When the unit started.", read_only=_FACT, told_by_unit=True),
     UnitParameter(

@@ -20,7 +20,6 @@ from loadmaster_ha.loadmaster.virtual_service_fields import REAL_SERVER_DEFAULTS
 _ONLY_WITH_TLS: Final = frozenset({"CipherSet"})
 _FIXED_WITH_TLS: Final = {name: fixed.value for name, fixed in FIXED.items() if fixed.value is not None}
 _FIXED: Final = {name: value for name, value in _FIXED_WITH_TLS.items() if name not in _ONLY_WITH_TLS}
-_NEVER_READ: Final = frozenset({"Drain"})
 
 
 def service_record(found: Found, statistics: ServiceStatistics | None) -> dict[str, Json]:
@@ -64,7 +63,8 @@ def server_record(found: FoundServer, statistics: ServiceStatistics | None) -> d
     """One real server as `showrs` tells it."""
     record = {name: found.fields.get(name, default) for name, default in REAL_SERVER_DEFAULTS.items()}
     real = next((each for each in found.owner.service.real_servers if each.index == record["RsIndex"]), None)
-    record = {name: value for name, value in record.items() if name not in _NEVER_READ}
+    if not record["Drain"]:
+        del record["Drain"]  # An appliance has no such field.
     state = "Down" if real is None else state_of_server(found.owner.service, real, statistics)
     return record | {
         "Status": state,

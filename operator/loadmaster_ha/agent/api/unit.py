@@ -142,6 +142,11 @@ class Unit(Protocol):
         ...
 
     @property
+    def serial_number(self) -> str:
+        """What tells this unit from a fresh one at the same address."""
+        ...
+
+    @property
     def boot_time(self) -> datetime:
         """When the unit last booted (for an agent: when its processes started), UTC."""
         ...

@@ -1,10 +1,11 @@
 """Both units are active outside a switch-over: after a partition has healed, or when one was cut off.
 
 The slave judges who stays, so that the two never judge differently: by the balancer's reach, then the
-preference, then who has been active for longer (durations, never wall clocks; the master if they are equally
-old). Of two that were given the same mode neither is the judge: the process with the lesser id stays, which
-both see alike. Nobody yields before the one that stays has counted, since both know of each other, as many
-probes answered with 200 as the threshold says: the balancer may have held it down.
+preference, then whom the balancer has had as active for longer (durations, never wall clocks; the master if
+they are equally old): who was cut off by a partition comes back as the younger one. Of two that were given
+the same mode neither is the judge: the process with the lesser id stays, which both see alike. Nobody yields
+before the one that stays has counted, since both know of each other, as many probes answered with 200 as the
+threshold says: the balancer may have held it down.
 """
 
 from dataclasses import replace
@@ -41,7 +42,7 @@ def _who_stays(work: Work, conflict: Conflict) -> Role:
         return Role.SLAVE if work.hold is not None else Role.MASTER
     if conflict.stays is not None:
         return conflict.stays
-    return Role.SLAVE if work.active_for - work.partner_active_for > timing.TIE else Role.MASTER
+    return Role.SLAVE if work.served_for - work.partner_served_for > timing.TIE else Role.MASTER
 
 
 def is_lost(work: Work) -> bool:

@@ -103,6 +103,8 @@ class Report:
     """Id of a switch-over to this unit that a person asked for here."""
     wants_hold: float | None = None
     outcome: Outcome | None = None
+    served_for: float | None = None
+    """How long it has been active *and* probed without a gap, in seconds; None: it does not say."""
 
 
 class LinkEnd(StrEnum):

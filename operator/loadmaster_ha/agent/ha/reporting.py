@@ -32,6 +32,7 @@ def report(work: Work) -> Report:
         wants=request.id if request is not None else "",
         wants_hold=request.hold if request is not None else None,
         outcome=work.outcome,
+        served_for=work.served_for,
     )
 
 

@@ -51,6 +51,7 @@ def decode(body: Mapping[str, Any]) -> Report:
         wants=_text(body, "wants", ""),
         wants_hold=_maybe_duration(body, "wants_hold"),
         outcome=_outcome(body.get("outcome")),
+        served_for=_maybe_duration(body, "served_for"),
     )
 
 

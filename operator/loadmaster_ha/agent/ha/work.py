@@ -196,6 +196,16 @@ class Work:
         return 0.0 if self.active_since is None else self.now - self.active_since
 
     @property
+    def served_for(self) -> float:
+        """How long the balancer has had it as an active unit: active, and probed without a gap since.
+
+        A unit that was cut off believes that it served all the time; the balancer knows better.
+        """
+        if self.active_since is None or self.probes.since is None or self.unprobed:
+            return 0.0
+        return self.now - max(self.active_since, self.probes.since)
+
+    @property
     def probe_age(self) -> float | None:
         """How long ago the balancer probed it last."""
         return None if self.probes.last is None else self.now - self.probes.last
@@ -261,12 +271,13 @@ class Work:
         return 0.0 if here == there else max(0.0, here) - there
 
     @property
-    def partner_active_for(self) -> float:
-        """How long the partner has been active."""
+    def partner_served_for(self) -> float:
+        """How long the balancer has had the partner as an active unit, as the partner tells it."""
         report = self.report
         if report is None or report.state is not UnitState.ACTIVE:
             return 0.0
-        return report.active_for + self.now - self.evidence.report_at
+        told = report.active_for if report.served_for is None else report.served_for
+        return told + self.now - self.evidence.report_at
 
     @property
     def confirmed(self) -> bool:

@@ -105,6 +105,11 @@ class NodeUnit:
         return f"{AGENT_VERSION}.0"
 
     @property
+    def serial_number(self) -> str:
+        """The identity of the settings' store: a replaced unit is somebody else."""
+        return self._parts.store.node
+
+    @property
     def boot_time(self) -> datetime:
         """When the agent's processes started, or were rebooted."""
         return datetime.fromtimestamp(self._booted, UTC)

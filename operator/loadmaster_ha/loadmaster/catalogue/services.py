@@ -36,6 +36,7 @@ REAL_SERVER: Final = Record(
         Field("RateLimit", Kind.NUMBER),
         Field("Follow", Kind.NUMBER),
         Field("Enable", Kind.FLAG),
+        Field("Drain", Kind.FLAG),  # Ours, told while it drains.
         Field("Critical", Kind.FLAG),
         Field("Nrules", Kind.NUMBER),
     ),

@@ -144,6 +144,7 @@ def _ha_mode(unit: Unit) -> str:
 _TOLD: Final[Mapping[str, Callable[[Unit], Json]]] = MappingProxyType(
     {
         "version": lambda unit: unit.version,
+        "serialnumber": lambda unit: unit.serial_number,
         "time": lambda _: date(datetime.now(UTC)),
         "boottime": lambda unit: date(unit.boot_time),
         "activetime": _active_time,
