@@ -73,6 +73,11 @@ class FirstPair:
         return self.stage.cluster
 
     @property
+    def password(self) -> str:
+        """Of the units' user `bal`."""
+        return PASSWORD
+
+    @property
     def units(self) -> tuple[Unit, Unit]:
         """Master and slave."""
         return self.lab.units
@@ -80,6 +85,10 @@ class FirstPair:
     def client(self, *, source: int = 0) -> Client:
         """A client of the published service, over TLS; it takes any certificate and remembers which."""
         return self.lab.client_of(self.port, source=source, tls=trusting())
+
+    def client_of_unit(self, number: int) -> Client:
+        """A client of the service as one unit serves it, past the balancer."""
+        return Client(self.lab.places.client, self.units[number].address, self.port, tls=trusting())
 
     # -- what a person does before
 

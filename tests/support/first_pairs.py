@@ -1,4 +1,4 @@
-"""What the end-to-end tests of whole pairs ask: of units (by their own words and logs), of Azure, of endpoints.
+"""What end-to-end tests of whole pairs ask: of units (by their own words and logs), of Azure, of endpoints.
 
 The laboratory itself is `lab.first_pair`.
 """
@@ -161,9 +161,7 @@ class Endpoints:
                 },
                 "addressType": "IPv4",
                 "ports": [{"name": "http", "port": self.port, "protocol": "TCP"}],
-                "endpoints": [
-                    {"addresses": [address], "conditions": {"ready": True}} for address in chosen
-                ],
+                "endpoints": [{"addresses": [address], "conditions": {"ready": True}} for address in chosen],
             },
         )
         return sorted(f"{address}:{self.port}" for address in chosen)

@@ -1,0 +1,120 @@
+"""Kemp's guide from its first page to its last: two fresh units, one manifest, a served pair, and back."""
+
+import asyncio
+import contextlib
+import itertools
+
+from tests.support.first_pairs import (
+    agent_inputs,
+    balancer_id,
+    certificate_of,
+    eventually,
+    ha_settings,
+    published_ports,
+    services,
+    writes,
+)
+
+SINGLE = {"HaMode": "single", "HaPrefered": None, "Partner": "unset", "Port": "unset"}
+
+
+@contextlib.asynccontextmanager
+async def watching_the_ports(first):
+    """Give a list that grows: which units' management ports are open, several times a second."""
+    seen = []
+
+    async def is_open(unit):
+        try:
+            _, writer = await asyncio.open_connection(unit.address, 8443)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    async def watch():
+        while True:
+            seen.append(tuple([await is_open(unit) for unit in first.units]))
+            await asyncio.sleep(0.05)
+
+    task = asyncio.create_task(watch())
+    try:
+        yield seen
+    finally:
+        task.cancel()
+
+
+async def test_two_fresh_units_become_a_served_pair_and_single_units_again(open_pair):
+    async with open_pair() as first:
+        for unit in first.units:
+            assert await ha_settings(unit) == SINGLE
+        boots = [(await unit.call("agentstatus"))["boottime"] for unit in first.units]
+        await first.start_operator()
+        async with watching_the_ports(first) as ports:
+            await first.apply()
+            pair = await first.until_ready(120)
+        master, slave = first.units
+
+        # the Azure side (guide, 4 to 6)
+        assert await published_ports(first) == {8444, first.port}
+
+        # high availability (guide, 7), each unit the other one's partner
+        assert await ha_settings(master) == {
+            "HaMode": "master", "HaPrefered": "0", "Partner": slave.address, "Port": "8444",
+        }  # fmt: skip
+        assert await ha_settings(slave) == {
+            "HaMode": "slave", "HaPrefered": "0", "Partner": master.address, "Port": "8444",
+        }  # fmt: skip
+        told = {"frontend": first.lab.places.frontend, "probeinterval": "5", "probethreshold": "2"}
+        assert [await agent_inputs(unit) for unit in first.units] == [told, told]
+        for unit in first.units:
+            commands = [command for command, _ in writes(unit)]
+            assert commands.count("reboot") == 1
+            assert commands.count("setlmcommsecret") == 1
+            assert commands.index("setlmcommsecret") < commands.index("reboot")
+
+        # reboots, one after the other
+        assert (False, False) not in ports
+        assert [(await unit.call("agentstatus"))["boottime"] for unit in first.units] != boots
+        downs = [
+            number
+            for before, after in itertools.pairwise(ports)
+            for number in (0, 1)
+            if before[number] and not after[number]
+        ]
+        assert sorted(downs) == [0, 1], "each unit was away once"
+
+        # Unconnected, then Active and Standby (guide, 10.2 and 10.1)
+        assert "Unconnected -> Active" in master.log.read_text()
+        assert "Unconnected -> Standby" in slave.log.read_text()
+        assert await master.page() == (200, "Master is active")
+        assert (await slave.page())[0] == 503
+        status = pair["status"]
+        assert status["active"] == "Master"
+        assert {unit["role"]: unit["state"] for unit in status["units"]} == {
+            "Master": "Active",
+            "Slave": "Standby",
+        }
+        assert {unit["kind"] for unit in status["units"]} == {"Agent"}
+        assert status["frontend"]["address"] == first.lab.places.frontend
+
+        # published (guide, 5.4), on each unit at its own address (1.1), with the Secret's certificate
+        found = [await services(unit) for unit in first.units]
+        for unit, served in zip(first.units, found, strict=True):
+            (key, service), *others = served.items()
+            assert key == f"{unit.address}:{first.port}"
+            assert service["servers"] == sorted(first.lab.web)
+            assert others == []
+        async with first.client().steady(0.02) as log:
+            await asyncio.sleep(1)
+        assert log.failures() == []
+        assert {request.body for request in log.requests} == {b"web-0\n", b"web-1\n"}
+        assert {request.certificate for request in log.requests} == {certificate_of(first.certificate)}
+
+        # and single again
+        await first.cluster.delete_pair(first.namespace, "web")
+        await first.until(lambda pair: pair is None, "the pair is gone")
+        assert await first.stage.emulator.arm.get(balancer_id(first)) is None
+        for unit in first.units:
+            await eventually(lambda unit=unit: services(unit), lambda found: not found, "no service is left")
+            assert (await ha_settings(unit))["HaMode"] == "single"
+        assert first.operator.process.running

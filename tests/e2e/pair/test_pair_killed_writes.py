@@ -1,0 +1,80 @@
+"""The operator is killed at every write to a unit while it builds a pair: what it leads to is the same."""
+
+import asyncio
+import contextlib
+
+import pytest
+from tests.support.first_pairs import agent_inputs, ha_settings, published_ports, services, writes
+from tests.support.unit_proxy import Dropped, UnitProxy
+
+from lab.cluster import is_ready
+
+
+class Killer:
+    """Kills the operator at the first sight of each write: before the unit gets it, or after it has acted."""
+
+    def __init__(self, first, when):
+        self._first = first
+        self._when = when
+        self.killed_at = []
+
+    def at(self, number):
+        async def told(write, when):
+            # What a write is about stays the same when it is done again, only what the unit numbers does not.
+            key = (number, write.command, dict(write.parameters).get("rs"))
+            if when == self._when and key not in self.killed_at:
+                self.killed_at.append(key)
+                await self._first.kill_operator()
+                raise Dropped
+
+        return told
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_an_operator_killed_at_every_write_builds_the_same_pair(open_pair, tmp_path, when):
+    async with open_pair() as first, contextlib.AsyncExitStack() as stack:
+        killer = Killer(first, when)
+        for unit, role in zip(first.units, ("master", "slave"), strict=True):
+            prefix, _, last = unit.address.rpartition(".")
+            proxy = await stack.enter_async_context(
+                UnitProxy(f"{prefix}.{int(last) + 10}", unit.address, tmp_path)
+            )
+            proxy.on_write = killer.at(unit.number)
+            management = first.manifest["spec"][role]["management"]
+            management["address"] = proxy.address
+            management["tls"] = {"fingerprintSHA256": proxy.fingerprint}
+        await first.start_operator()
+        await first.apply()
+        async with asyncio.timeout(200):
+            while not is_ready(await first.pair()):
+                if not first.operator.process.running:
+                    await first.start_operator()
+                await asyncio.sleep(0.1)
+        await first.until_condition("PairHealthy", "True", "ActiveStandby")
+
+        commands = {command for _, command, _ in killer.killed_at}
+        assert {"setlmcommsecret", "agentsetparams", "reboot", "addcert", "addvs", "addrs"} <= commands
+        assert len(killer.killed_at) >= 12, killer.killed_at
+
+        master, slave = first.units
+        assert await ha_settings(master) == {
+            "HaMode": "master", "HaPrefered": "0", "Partner": slave.address, "Port": "8444",
+        }  # fmt: skip
+        assert await ha_settings(slave) == {
+            "HaMode": "slave", "HaPrefered": "0", "Partner": master.address, "Port": "8444",
+        }  # fmt: skip
+        told = {"frontend": first.lab.places.frontend, "probeinterval": "5", "probethreshold": "2"}
+        for unit in first.units:
+            assert await agent_inputs(unit) == told
+            (key, service), *others = (await services(unit)).items()
+            assert key == f"{unit.address}:{first.port}"
+            assert service["servers"] == sorted(first.lab.web)
+            assert others == []
+            assert len((await unit.call("listcert")).get("cert") or []) == 1
+        assert await published_ports(first) == {8444, first.port}
+        assert (await first.client().get()).ok
+
+        done = [[command for command, _ in writes(unit)] for unit in first.units]
+        for each in done:
+            assert each.count("reboot") == 1, "a reboot that was done is not done again"
+            assert each.count("azurehamode") + each.count("setcloudhamode") <= 2

@@ -1,0 +1,196 @@
+"""A pair at work: fail-overs are told, and what is done on purpose loses no request."""
+
+import asyncio
+
+import pytest
+from tests.support.first_pairs import (
+    azure_writes,
+    certificate_of,
+    endpoints,
+    eventually,
+    servers_of,
+    writes,
+)
+from tests.support.pem import self_signed
+from tests.support.prometheus import scraping
+
+from lab.first_pair import HOST
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ROLES = ("Master", "Slave")
+IDLE_SECONDS = 12
+"""More than two rounds of the operator's looks at health ports."""
+
+
+async def active_of(first):
+    """The number of the unit that is active."""
+    return ROLES.index((await first.status())["active"])
+
+
+async def revive(first, number):
+    await first.units[number].start()
+    await first.lab.until_settled(1 - number)
+
+
+async def test_a_pair_that_is_as_wanted_is_left_alone(first):
+    pair, events = await first.pair(), len(await first.events())
+    before = [len(writes(unit)) for unit in first.units]
+    in_azure = await azure_writes(first)
+    await asyncio.sleep(IDLE_SECONDS)
+    assert [len(writes(unit)) for unit in first.units] == before
+    assert await azure_writes(first) == in_azure
+    after = await first.pair()
+    assert after["metadata"]["resourceVersion"] == pair["metadata"]["resourceVersion"], after["status"]
+    assert len(await first.events()) == events
+
+
+async def test_a_fail_over_under_load_is_told_in_status_condition_event_and_metrics(first, tmp_path):
+    old = await active_of(first)
+    new, labels = 1 - old, f'namespace="{first.namespace}",pair="web"'
+    async with scraping(first.operator.port("metrics"), tmp_path) as prometheus:
+        counted = f"sum(loadmaster_failovers_total{{{labels}}}) or vector(0)"
+        before = await prometheus.value(counted) or 0
+        told = len(await first.events("FailedOver"))
+        async with first.client().steady(0.02) as log:
+            await asyncio.sleep(0.5)
+            first.units[old].kill()
+            pair = await first.until_active(ROLES[new])
+            await first.lab.until_serving(new)
+            await asyncio.sleep(1)
+        assert log.requests[-1].ok
+        failover = pair["status"]["lastFailover"]
+        assert (failover["from"], failover["to"]) == (ROLES[old], ROLES[new])
+        assert failover["trigger"] == "ProcessDied"
+        unhealthy = await first.until_condition("PairHealthy", "False", "PartnerUnreachable")
+        assert first.units[old].address in unhealthy["message"]
+        await first.until_condition("Available", "True")
+        events = await eventually(
+            lambda: first.events("FailedOver"), lambda found: len(found) > told, "an Event"
+        )
+        assert ROLES[old] in events[-1]["note"]
+        assert ROLES[new] in events[-1]["note"]
+        await prometheus.until(counted, before + 1)
+        await prometheus.until(f'loadmaster_pair_active{{{labels},unit="{ROLES[new]}"}}', 1)
+        await prometheus.until(f'loadmaster_pair_active{{{labels},unit="{ROLES[old]}"}}', 0)
+        await revive(first, old)
+        await prometheus.until(f'loadmaster_unit_state{{{labels},unit="{ROLES[old]}",state="Standby"}}', 1)
+        assert await prometheus.value(counted) == before + 1, "the return of the old one is no fail-over"
+
+
+async def test_an_operator_that_was_dead_during_a_fail_over_reports_it_afterwards(first):
+    old = await active_of(first)
+    before = (await first.status()).get("lastFailover")
+    told = len(await first.events("FailedOver"))
+    await first.kill_operator()
+    async with first.client().steady(0.02) as log:
+        first.units[old].kill()
+        await first.lab.until_serving(1 - old)
+        await asyncio.sleep(1)
+    assert log.requests[-1].ok, "fail-over is not the operator's"
+    await first.start_operator()
+    pair = await first.until_active(ROLES[1 - old])
+    failover = pair["status"]["lastFailover"]
+    assert failover != before
+    assert (failover["from"], failover["to"]) == (ROLES[old], ROLES[1 - old])
+    await eventually(lambda: first.events("FailedOver"), lambda found: len(found) == told + 1, "one Event")
+    await revive(first, old)
+    await first.until_condition("PairHealthy", "True", "ActiveStandby")
+
+    await first.kill_operator()
+    await first.start_operator()
+    await first.until_condition("PairHealthy", "True", "ActiveStandby")
+    await asyncio.sleep(3)
+    assert (await first.status())["lastFailover"] == failover, "history is not counted twice"
+    assert len(await first.events("FailedOver")) == told + 1
+
+
+async def test_a_planned_switchover_by_annotation_loses_no_request(first):
+    old = await active_of(first)
+    new = 1 - old
+    async with (
+        first.client().steady(0.02) as log,
+        first.client(source=1).kept_alive() as alive,
+    ):
+        await asyncio.sleep(0.5)
+        await first.annotate(switchover_to=ROLES[new].lower())
+        pair = await first.until(
+            lambda pair: (pair["status"].get("lastSwitchover") or {}).get("requested") == ROLES[new].lower(),
+            "the switch-over is over",
+        )
+        await first.until_active(ROLES[new])
+        await first.lab.until_settled(new)
+        await asyncio.sleep(1)
+    assert pair["status"]["lastSwitchover"]["outcome"] == "Done", pair["status"]["lastSwitchover"]
+    assert pair["status"]["lastSwitchover"]["gapSeconds"] == 0
+    assert log.failures() == []
+    assert alive.failures() == []
+    await first.until(
+        lambda pair: "loadmaster.dev/switchover-to" not in (pair["metadata"].get("annotations") or {}),
+        "the annotation is taken away",
+    )
+    status = await first.status()
+    assert (status["lastFailover"]["to"], status["lastFailover"]["trigger"]) == (ROLES[new], "Planned")
+
+
+async def test_a_renewed_certificate_is_served_by_both_units_without_a_lost_request(first):
+    old, new = first.certificate, self_signed(HOST)
+    async with (
+        first.client().steady(0.05) as log,
+        first.client(source=1).kept_alive() as alive,
+    ):
+        await asyncio.sleep(0.5)
+        await first.put_certificate(new)
+        for unit in first.units:
+            await eventually(
+                first.client_of_unit(unit.number).get,
+                lambda found: found.ok and found.certificate == certificate_of(new),
+                f"unit {unit.number} shows the new certificate",
+            )
+        await asyncio.sleep(0.5)
+    assert log.failures() == []
+    assert alive.failures() == []
+    shown = {request.certificate for request in log.requests}
+    assert shown == {certificate_of(old), certificate_of(new)}
+    assert log.requests[-1].certificate == certificate_of(new)
+    await first.until_ready()
+
+
+async def test_endpoints_go_from_3_to_30_and_back_without_a_lost_request(first):
+    port = first.port + 1
+    async with endpoints(first, "pods", 30) as pods:
+        wanted = await pods.set(3)
+        service = {
+            "name": "pods",
+            "port": port,
+            "virtualService": {
+                "type": "HTTP",
+                "realServersFrom": {"service": {"name": "pods", "port": "http"}, "mode": "Endpoints"},
+                "drainSeconds": 2,
+            },
+        }
+        await first.patch({"spec": {"services": [first.service(), service]}})
+        await first.until_ready()
+        active = first.units[await active_of(first)]
+        assert await servers_of(active, port) == wanted
+        async with (
+            first.client().steady(0.05) as other,
+            first.lab.client_of(port, source=2).steady(0.05) as log,
+        ):
+            for number in (30, 3):
+                wanted = await pods.set(number)
+                for unit in first.units:
+                    await eventually(
+                        lambda unit=unit: servers_of(unit, port),
+                        lambda found, wanted=wanted: found == wanted,
+                        f"{number} real servers",
+                    )
+                await asyncio.sleep(1)
+        assert log.failures() == []
+        assert other.failures() == []
+        assert len({request.body for request in log.requests}) > 3, "the new ones were given traffic"
+        await first.patch({"spec": {"services": [first.service()]}})
+        await eventually(
+            lambda: servers_of(active, port), lambda found: not found, "the service is taken away"
+        )
+        await first.until_ready()
