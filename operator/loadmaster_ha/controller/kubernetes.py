@@ -8,7 +8,7 @@ own object past the permit.
 
 import json
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias
@@ -27,6 +27,10 @@ FIELD_MANAGER: Final = "loadmaster-operator"
 USER_AGENT: Final = "loadmaster-operator"
 REQUEST_SECONDS: Final = 30.0
 PAGE: Final = 500
+WATCH_SECONDS: Final = 300
+"""After so long the server is asked to end a watch."""
+SILENT_SECONDS: Final = 75.0
+"""Without an event or bookmark for so long a watch is opened anew."""
 
 _SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
@@ -173,6 +177,40 @@ class Kubernetes:
         """One Secret. Secrets are never listed or watched."""
         return await self._get(f"/api/v1/namespaces/{namespace}/secrets/{name}")
 
+    async def list_objects(self, path: str, query: Mapping[str, str]) -> tuple[list[JSON], str]:
+        """All objects of a collection, read in pages, and the resourceVersion to watch from."""
+        found: list[JSON] = []
+        more: dict[str, str] = {}
+        while True:
+            page = await self.request("GET", path, query={**query, "limit": str(PAGE), **more})
+            found += page.get("items") or ()
+            metadata = page.get("metadata") or {}
+            if not metadata.get("continue"):
+                return found, str(metadata.get("resourceVersion", ""))
+            more = {"continue": metadata["continue"]}
+
+    async def watch_objects(self, path: str, query: Mapping[str, str]) -> AsyncIterator[JSON]:
+        """The events of a collection, until the server or the network ends it.
+
+        Raises:
+            KubernetesError: refused, cut off, or silent for longer than `SILENT_SECONDS` (a server sends a
+                bookmark each minute).
+        """
+        if self._session is None:
+            raise RuntimeError("Kubernetes is used outside of its `async with`")
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS, sock_read=SILENT_SECONDS)
+        query = {**query, "watch": "1", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_SECONDS)}
+        try:
+            async with self._session.get(self._host + path, params=query, timeout=timeout) as answer:
+                if answer.status >= 400:
+                    _parsed("WATCH", path, answer.status, await answer.text())
+                async for line in _lines(answer.content):
+                    yield _event(path, line)
+        except (aiohttp.ClientError, TimeoutError, OSError) as problem:
+            raise KubernetesError(
+                0, "Unreachable", f"WATCH {path}: {str(problem) or 'nothing heard any more'}"
+            ) from problem
+
     async def set_finalizers(self, pair: JSON, finalizers: list[str]) -> JSON:
         """Replace the finalizers, unless the pair has changed since it was read (409)."""
         metadata = pair["metadata"]
@@ -242,6 +280,30 @@ def pairs_path(namespace: str | None) -> str:
     """Where the pairs of a namespace (or all) live in the API."""
     within = "" if namespace is None else f"/namespaces/{namespace}"
     return f"/apis/{GROUP}/{VERSION}{within}/{PLURAL}"
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Lines of any length that an object may have: longer ones than the reader's own buffer."""
+    rest = b""
+    async for piece in content.iter_any():
+        *whole, rest = (rest + piece).split(b"\n")
+        for line in whole:
+            if line.strip():
+                yield line
+
+
+def _event(path: str, line: bytes) -> JSON:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        event = None
+    if not isinstance(event, dict) or not isinstance(event.get("object"), dict):
+        raise KubernetesError(0, "Malformed", f"WATCH {path}: {line[:200]!r} is no event")
+    status = event["object"]
+    if event.get("type") == "ERROR" or not (status.get("metadata") or {}).get("resourceVersion"):
+        message = f"WATCH {path}: {status.get('message', '')}"
+        raise KubernetesError(int(status.get("code") or 0), str(status.get("reason", "")), message)
+    return event
 
 
 def _leases(namespace: str) -> str:

@@ -1,0 +1,191 @@
+"""With which client each unit of a pair is called: made of its Secrets, replaced when they change.
+
+One client per unit serves all lanes, since the pace of calls is the unit's. It stays the same as long as
+address, credentials and trust do, and with it what it has learned: also that the unit refused these
+credentials (401), which only another Secret lifts. Neighbour: `secrets` reads, `loadmaster.client` calls.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from loadmaster_ha.controller.conditions import Reason
+from loadmaster_ha.controller.registry import PairKey
+from loadmaster_ha.controller.secrets import SecretContent, SecretName, SecretProblem, Secrets, about
+from loadmaster_ha.domain.ha import Role
+from loadmaster_ha.loadmaster.client import CallObserver, UnitClient
+from loadmaster_ha.loadmaster.connections import Connections, Endpoint
+from loadmaster_ha.loadmaster.trust import Authorities, Pinned, SystemAuthorities, Trust
+from loadmaster_ha.loadmaster.unit_credentials import UnitCredentials
+from loadmaster_ha.resources.units import ManagementTLS, Unit
+
+log = logging.getLogger(__name__)
+
+KEYS: Final = ("apikey", "username", "password")
+"""Keys of the Secret that `management.credentialsSecretRef` names; others in it are nobody's concern."""
+
+
+class MakeClient(Protocol):
+    """`UnitClient`, or what stands in for it."""
+
+    def __call__(
+        self,
+        endpoint: Endpoint,
+        trust: Trust,
+        credentials: UnitCredentials,
+        *,
+        connections: Connections | None = None,
+        observer: CallObserver | None = None,
+    ) -> UnitClient:
+        """Make a client."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    endpoint: Endpoint
+    trust: Trust
+    credentials: UnitCredentials
+    client: UnitClient
+
+
+class UnitSessions:
+    """The clients of all units.
+
+    Args:
+        secrets: where credentials and authorities are read.
+        connections: shared by all clients; whoever made them closes them.
+        observer: told of each request.
+        make: makes a client.
+    """
+
+    def __init__(
+        self,
+        secrets: Secrets,
+        *,
+        connections: Connections | None = None,
+        observer: CallObserver | None = None,
+        make: MakeClient | Callable[..., UnitClient] = UnitClient,
+    ) -> None:
+        self._secrets = secrets
+        self._connections = connections
+        self._observer = observer
+        self._make = make
+        self._sessions: dict[tuple[PairKey, Role], _Session] = {}
+
+    async def get(
+        self,
+        pair: PairKey,
+        role: Role,
+        unit: Unit,
+        address: str,
+        *,
+        fresh: bool = False,
+        deleting: bool = False,
+    ) -> UnitClient:
+        """The client of a unit.
+
+        Args:
+            pair: whose unit it is; its Secrets are in the pair's namespace.
+            role: which of the two.
+            unit: the unit in the manifest.
+            address: the unit's own address, where `management.address` does not say another one.
+            fresh: read the Secrets anew: somebody has touched the pair.
+            deleting: the pair is being deleted. It may go on with the client it had last: when a namespace is
+                deleted its Secrets go first, and the clean-up still has to be done.
+
+        Raises:
+            SecretProblem: a Secret is missing, has something wrong in it, or must not be read.
+            KubernetesError: the API server does not tell now.
+        """
+        management = unit.management
+        endpoint = Endpoint(management.address or address, management.port)
+        path = f"spec.{role.lower()}.management"
+        last = self._sessions.get((pair, role))
+        try:
+            credentials = await self._credentials(pair.namespace, unit, path, fresh=fresh)
+            trust = await self._trust(pair.namespace, management.tls, f"{path}.tls", fresh=fresh)
+        except SecretProblem:
+            if not deleting or last is None:
+                raise
+            return last.client
+        return await self._session(pair, role, endpoint, trust, credentials)
+
+    def last(self, pair: PairKey, role: Role) -> UnitClient | None:
+        """The client that `get` gave last; None before."""
+        session = self._sessions.get((pair, role))
+        return None if session is None else session.client
+
+    async def forget(self, pair: PairKey) -> None:
+        """The pair is gone, or not managed any more."""
+        for role in Role:
+            session = self._sessions.pop((pair, role), None)
+            if session is not None:
+                await session.client.close()
+
+    async def close(self) -> None:
+        """Close all clients."""
+        sessions, self._sessions = self._sessions, {}
+        for session in sessions.values():
+            await session.client.close()
+
+    async def _session(
+        self, pair: PairKey, role: Role, endpoint: Endpoint, trust: Trust, credentials: UnitCredentials
+    ) -> UnitClient:
+        # No await between the look and the replacement: two lanes get the same client.
+        last = self._sessions.get((pair, role))
+        if last is not None and (last.endpoint, last.trust, last.credentials) == (
+            endpoint,
+            trust,
+            credentials,
+        ):
+            return last.client
+        client = self._make(
+            endpoint, trust, credentials, connections=self._connections, observer=self._observer
+        )
+        self._sessions[pair, role] = _Session(endpoint, trust, credentials, client)
+        if last is not None:
+            log.info("%s: address, credentials or trust of the %s have changed", pair, role.lower())
+            await last.client.close()
+        return client
+
+    async def _credentials(self, namespace: str, unit: Unit, path: str, *, fresh: bool) -> UnitCredentials:
+        reference = unit.management.credentials_secret_ref
+        path = f"{path}.credentialsSecretRef"
+        if reference is None:
+            raise SecretProblem(Reason.SECRET_NOT_FOUND, f"{path} is not set.")
+        name = SecretName(namespace, reference.name)
+        return read_credentials(await self._secrets.read(name, path, fresh=fresh), about(name, path))
+
+    async def _trust(self, namespace: str, tls: ManagementTLS, path: str, *, fresh: bool) -> Trust:
+        if tls.fingerprint_sha256 is not None:
+            return Pinned(tls.fingerprint_sha256)
+        if tls.ca_secret_ref is None:
+            return SystemAuthorities(tls.server_name)
+        path, name = f"{path}.caSecretRef", SecretName(namespace, tls.ca_secret_ref.name)
+        where = about(name, path)
+        content = await self._secrets.read(name, path, fresh=fresh)
+        try:
+            return Authorities(content.text(tls.ca_secret_ref.key, where), tls.server_name)
+        except ValueError as problem:
+            message = f"{where}: the value of {tls.ca_secret_ref.key} cannot be used: {problem}."
+            raise SecretProblem(Reason.SECRET_INVALID, message) from None
+
+
+def read_credentials(content: SecretContent, where: str) -> UnitCredentials:
+    """The credentials in a Secret; `where` begins the sentence of a problem.
+
+    Raises:
+        SecretProblem: they are incomplete or of a form that no request can carry.
+    """
+    found = {key: content.text(key, where) for key in KEYS if content.data.get(key)}
+    try:
+        return UnitCredentials(
+            apikey=found.get("apikey", ""),
+            user=found.get("username", ""),
+            password=found.get("password", ""),
+        )
+    except ValueError as problem:
+        has = ", ".join(sorted(content.data)) or "none"
+        message = f"{where} {problem} (its keys: {has})."
+        raise SecretProblem(Reason.SECRET_INVALID, message) from None
