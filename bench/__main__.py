@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "hack"))
 from bench import (
     agent,
     azure_economy,
+    build,
     failover,
     forwarding,
     latency,
@@ -29,6 +30,7 @@ NAMES = (
     "takeover",
     "synchronisation",
     "agent",
+    "build",
 )
 
 
@@ -62,6 +64,8 @@ async def _run(name: str, *, quick: bool) -> None:
             await takeover.run(trials=3 if quick else takeover.TRIALS)
         case "synchronisation":
             await (synchronisation.run(many=100, singles=3, rounds=2) if quick else synchronisation.run())
+        case "build":
+            await build.run(trials=3 if quick else build.TRIALS)
         case "agent":
             await (agent.run(many=100, rest=10, ask=10) if quick else agent.run())
         case _:
