@@ -113,6 +113,9 @@ class FactsSource(Protocol):
     def stored_watch(self, key: PairKey) -> StoredWatch:
         """What status said when this process took the pair over."""
 
+    def watched(self, key: PairKey, situation: WatchSituation) -> None:
+        """What the watch lane says now, for the other lanes."""
+
 
 class Board(Protocol):
     """Who writes status; may be slow: the lane never waits for it before it goes on watching."""

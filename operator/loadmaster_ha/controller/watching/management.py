@@ -1,0 +1,224 @@
+"""Asking one unit's management API, round after round; nothing here writes.
+
+A node agent is asked by long poll: it answers at once when something changes, else after half a minute, and
+what else is asked goes over the same connection in between, before it has become idle. An appliance is asked
+every half minute by five short calls, and in between for its state alone while something changes. Statistics
+are read every minute. `lane` runs one `UnitRounds` for each unit; `tracking` keeps what is heard.
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from loadmaster_ha.controller.registry import PairKey
+from loadmaster_ha.controller.watching.model import UnitsSource
+from loadmaster_ha.controller.watching.pair_watch import PairWatch
+from loadmaster_ha.controller.watching.statistics import connections
+from loadmaster_ha.domain.ha import Role
+from loadmaster_ha.domain.reading import Present, Unknown
+from loadmaster_ha.domain.units import AgentStatus, ObservedState, UnitKind
+from loadmaster_ha.loadmaster import observer
+from loadmaster_ha.loadmaster.calling import Caller
+from loadmaster_ha.loadmaster.faults import UnitFault
+from loadmaster_ha.loadmaster.observer import Look
+
+log = logging.getLogger(__name__)
+
+ROUND_SECONDS: Final = 30.0
+"""Between two rounds; and how long an agent may keep a question."""
+
+RESTLESS_ROUND_SECONDS: Final = 5.0
+"""Between two questions for the state of an appliance, and after a fault, while something changes."""
+
+STATISTICS_SECONDS: Final = 60.0
+
+FIRST_PAUSE: Final = 2.0
+"""After the first fault in a row; then twice as long each time, up to a round."""
+
+JITTER: Final = 0.1
+
+
+class Figures(Protocol):
+    """Where figures go; `telemetry.operator` implements it."""
+
+    def on_poll_ended(self, polled: str, outcome: str) -> None:
+        """A poll ended."""
+
+    def on_certificate(self, namespace: str, name: str, role: Role, expires: float) -> None:
+        """The unit's certificate expires then."""
+
+    def on_connections(self, namespace: str, name: str, role: Role, connections: int | None) -> None:
+        """So many connections are open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all rounds of a process share."""
+
+    units: UnitsSource
+    figures: Figures
+    looks: asyncio.Semaphore
+    """Bounds how many units are asked everything at the same time."""
+    clock: Callable[[], float]
+    heard: Callable[[PairKey, bool], None]
+    """Something was heard of a pair, and whether it is news."""
+
+
+class UnitRounds:
+    """See the module.
+
+    Args:
+        key: the pair.
+        role: which of its units.
+        watch: what is heard goes there.
+        around: what all share.
+    """
+
+    def __init__(self, key: PairKey, role: Role, watch: PairWatch, around: Surroundings) -> None:
+        self._key, self._role, self._watch, self._around = key, role, watch, around
+        self._track = watch.units[role]
+        self._hurried = asyncio.Event()
+        self._faults = 0
+        self._settings_at = self._statistics_at = self._services_at = float("-inf")
+        self._caller: Caller | None = None
+        """The client that the unit was looked at with."""
+        self._known: AgentStatus | None = None
+        """What an agent said last; its revision is what the next question waits beyond."""
+
+    def hurry(self) -> None:
+        """Something happened: do not wait for the next round."""
+        self._hurried.set()
+
+    async def run(self) -> None:
+        """Ask until cancelled."""
+        while True:
+            try:
+                pause = await self._round()
+            except UnitFault as fault:
+                pause = self._failed(Unknown(fault.reason.value, str(fault)))
+            except Exception:
+                # One unit's odd answer must not end the watch on all others.
+                log.exception("A unit was not understood: this is a bug")
+                pause = self._failed(
+                    Unknown("NotUnderstood", "Its answers were not understood; see the log.")
+                )
+            await self._pause(pause)
+
+    async def _round(self) -> float:
+        """Ask once; seconds until the next time.
+
+        Raises:
+            UnitFault: it could not be asked.
+        """
+        found = await self._around.units.caller(self._key, self._role)
+        if not isinstance(found, Present):
+            unknown = found if isinstance(found, Unknown) else Unknown("NotManaged", "It has no credentials.")
+            return self._failed(unknown)
+        caller = found.value
+        if caller is not self._caller or self._track.kind is None or self._faults:
+            await self._look(caller)
+        elif self._known is not None:
+            await self._wait(caller, self._known)
+        else:
+            await self._ask_appliance(caller)
+        self._faults = 0
+        await self._statistics(caller)
+        self._certificate(caller)
+        self._ended("Ok")
+        return 0.0 if self._known is not None else self._calm_or(ROUND_SECONDS)
+
+    async def _look(self, caller: Caller) -> None:
+        self._caller = None
+        async with self._around.looks:
+            look = await observer.look(caller)
+        self._caller = caller
+        self._took(look)
+
+    def _took(self, look: Look) -> None:
+        self._known = look.agent if look.kind is UnitKind.AGENT else None
+        self._settings_at = self._now()
+        self._heard(news=self._track.heard_look(look, self._now()))
+
+    async def _wait(self, caller: Caller, known: AgentStatus) -> None:
+        """Wait for an agent to say something new."""
+        status = await observer.watch_agent(caller, known.revision, int(ROUND_SECONDS))
+        if status.boot_time != known.boot_time:
+            await self._look(caller)  # it is another program now, perhaps
+            return
+        self._known = status
+        if self._track.heard_agent(status, self._now()):
+            if status.state is ObservedState.ACTIVE:
+                self._services_at = float("-inf")
+            self._heard(news=True)
+        if self._now() - self._settings_at >= ROUND_SECONDS * (1 - JITTER):
+            self._settings_at = self._now()
+            self._heard(news=self._track.heard_settings(await observer.settings_of(caller)))
+
+    async def _ask_appliance(self, caller: Caller) -> None:
+        if self._now() - self._settings_at >= ROUND_SECONDS * (1 - JITTER):
+            await self._look(caller)
+        else:
+            state = await observer.state_of(caller)
+            self._heard(news=self._track.heard_state(state, self._now()))
+
+    async def _statistics(self, caller: Caller) -> None:
+        """Read what is counted, and what serves if this unit is the one that does."""
+        now = self._now()
+        if now - self._statistics_at >= STATISTICS_SECONDS:
+            # The first time at any time within the period, so that a thousand pairs do not do it together.
+            first = self._statistics_at == float("-inf")
+            self._statistics_at = now - STATISTICS_SECONDS * random.random() if first else now  # noqa: S311
+            answer = await caller.call("stats")
+            self._around.figures.on_connections(*self._key, self._role, connections(answer.fields))
+            self._around.figures.on_poll_ended("Statistics", "Ok")
+        serves = isinstance(self._track.management, Present) and (
+            self._track.management.value is ObservedState.ACTIVE
+        )
+        if serves and self._watch.facts.services and now - self._services_at >= STATISTICS_SECONDS:
+            self._services_at = now
+            states = await observer.service_states(caller)
+            self._heard(news=self._watch.heard_services(self._role, states, self._now()))
+
+    def _certificate(self, caller: Caller) -> None:
+        seen = caller.certificate
+        if seen is not None and seen.not_after is not None:
+            self._around.figures.on_certificate(*self._key, self._role, seen.not_after.timestamp())
+
+    def _failed(self, fault: Unknown) -> float:
+        """The unit could not be asked; seconds until the next try."""
+        self._faults += 1
+        self._caller = self._known = None
+        self._services_at = float("-inf")
+        self._around.figures.on_connections(*self._key, self._role, None)
+        self._heard(news=self._track.unmanageable(fault, self._now()))
+        self._ended(fault.reason)
+        return self._calm_or(min(ROUND_SECONDS, FIRST_PAUSE * 2.0 ** min(self._faults - 1, 10)))
+
+    def _calm_or(self, seconds: float) -> float:
+        if self._watch.restless(self._now()):
+            seconds = min(seconds, RESTLESS_ROUND_SECONDS)
+        return seconds * (1 - JITTER + 2 * JITTER * random.random())  # noqa: S311 - spreads load
+
+    async def _pause(self, seconds: float) -> None:
+        if seconds <= 0:
+            return
+        self._hurried.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurried.wait()
+                # Whoever hurries does so for what begins now; never twice at once.
+                await asyncio.sleep(min(seconds, RESTLESS_ROUND_SECONDS) * random.uniform(0.1, 0.2))  # noqa: S311
+
+    def _heard(self, *, news: bool) -> None:
+        self._watch.noted(news=news, now=self._now())
+        self._around.heard(self._key, news)
+
+    def _ended(self, outcome: str) -> None:
+        self._around.figures.on_poll_ended("Management", outcome)
+
+    def _now(self) -> float:
+        return self._around.clock()
