@@ -70,6 +70,11 @@ class Sessions:
                 self._held[holder] = key
             return self._shared[key].session
 
+    def held(self, holder: Hashable) -> AzureSession | None:
+        """The session that the holder leased last; None: none, or it has given it back."""
+        key = self._held.get(holder)
+        return None if key is None else self._shared[key].session
+
     async def release(self, holder: Hashable) -> None:
         """The holder does not need its session any more; a session without holders is closed."""
         async with self._lock:
