@@ -55,7 +55,7 @@ def read(certificates: bytes, key: bytes) -> TlsMaterial:
     """
     private, chain = _key(key), _certificates(certificates)
     public = _public(private)
-    leaf = next((each for each in chain if _public(each) == public), None)
+    leaf = next((each for each in chain if _public_of(each) == public), None)
     if leaf is None:
         raise TlsSecretInvalid(f"{PRIVATE_KEY} does not belong to any certificate in {CERTIFICATE_KEY}")
     ordered = _in_order(leaf, [each for each in chain if each is not leaf])
@@ -121,6 +121,13 @@ def _in_order(leaf: x509.Certificate, others: Sequence[x509.Certificate]) -> lis
         rest.remove(issuer)
         ordered.append(issuer)
     return ordered + rest
+
+
+def _public_of(certificate: x509.Certificate) -> bytes | None:
+    try:
+        return _public(certificate)
+    except (ValueError, UnsupportedAlgorithm):  # of a kind that cannot be the key's
+        return None
 
 
 def _public(
