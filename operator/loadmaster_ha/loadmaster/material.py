@@ -43,7 +43,7 @@ class Material:
     shared_secret: str | None = field(default=None, repr=False)
     shared_secret_version: str = ""
     """What plans and status call it by: `WriteSharedSecret.version`."""
-    certificates: Mapping[str, str] = field(default=_NOTHING, repr=False)
+    certificates: Mapping[str, str] = field(default_factory=lambda: _NOTHING, repr=False)
     """Name on the units -> PEM: certificate, chain, key."""
 
     def __post_init__(self) -> None:
