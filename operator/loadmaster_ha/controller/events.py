@@ -15,6 +15,7 @@ from loadmaster_ha.azure.outcomes import Operation
 from loadmaster_ha.controller.conditions import ConditionType, find, shortened
 from loadmaster_ha.controller.kubernetes import GROUP, JSON, KIND, VERSION, KubernetesError
 from loadmaster_ha.controller.status import in_words
+from loadmaster_ha.domain import unit_changes
 from loadmaster_ha.planning.changes import Change, Put
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,24 @@ _REPORTS: Final = {
     ConditionType.PAUSED: _paused,
     ConditionType.AZURE_SYNCED: _synced,
 }
+
+
+UNIT_CHANGES: Final[Mapping[type, str]] = {
+    unit_changes.WriteSharedSecret: "SharedSecretWritten",
+    unit_changes.WriteMode: "ModeWritten",
+    unit_changes.WriteParameters: "ParametersWritten",
+    unit_changes.WriteAgentInputs: "AgentInformed",
+    unit_changes.Reboot: "RebootStarted",
+    unit_changes.PutCertificate: "CertificateWritten",
+    unit_changes.DeleteCertificate: "CertificateRemoved",
+    unit_changes.AddService: "ServiceAdded",
+    unit_changes.ModifyService: "ServiceChanged",
+    unit_changes.DeleteService: "ServiceRemoved",
+    unit_changes.AddRealServer: "RealServersAdded",
+    unit_changes.ModifyRealServer: "RealServersChanged",
+    unit_changes.DeleteRealServer: "RealServersRemoved",
+}
+"""Reason of the Event for each kind of change of a unit."""
 
 
 def change_applied(change: Change, *, drift: bool, occasion: str) -> Event:

@@ -67,12 +67,14 @@ class Exchange:
     Args:
         wake_azure: makes the Azure lane visit a pair.
         wake_units: makes the units lane visit a pair.
+        refresh_watch: has the watch lane see what there is to watch now.
         stored: the status as it is known to be stored.
     """
 
-    def __init__(self, *, wake_azure: Wake, wake_units: Wake, stored: Stored) -> None:
+    def __init__(self, *, wake_azure: Wake, wake_units: Wake, refresh_watch: Wake, stored: Stored) -> None:
         self._wake_azure = wake_azure
         self._wake_units = wake_units
+        self._refresh_watch = refresh_watch
         self._stored = stored
         self._entries: dict[PairKey, _Entry] = {}
 
@@ -81,11 +83,13 @@ class Exchange:
     def wanted(self, key: PairKey, target: PairTarget | None) -> None:
         """The manifest as it is now; None: it cannot be understood."""
         self._entry(key).target = target
+        self._refresh_watch(key)
 
     def azure_seen(self, key: PairKey, view: AzureView) -> None:
         """What the Azure lane saw."""
         entry = self._entry(key)
         before, entry.azure = entry.azure, view
+        self._refresh_watch(key)
         if before is None or _for_units(before) != _for_units(view):
             self._wake_units(key)
 
@@ -93,6 +97,7 @@ class Exchange:
         """What the units lane saw."""
         entry = self._entry(key)
         before, entry.units = entry.units, view
+        self._refresh_watch(key)
         azure = entry.azure or AzureView()
         became_ready = azure.waiting & (view.ready or frozenset()) - (before.ready or frozenset())
         port_moves = view.check_port not in {None, before.check_port} and not _has_port(

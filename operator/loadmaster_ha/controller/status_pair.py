@@ -181,6 +181,8 @@ def _stalled(azure: Mapping[ConditionType, Condition], units: Mapping[ConditionT
         return first
     if first.status is not TRUE:
         return second
+    if first.reason == second.reason:
+        return first
     return replace(first, message=f"{first.message} Also on the units, {second.reason}: {second.message}")
 
 

@@ -16,12 +16,13 @@ from loadmaster_ha.controller.conditions import (
     shortened,
 )
 from loadmaster_ha.controller.status import PENDING_LENGTH, PENDING_LIMIT, Obstacle, joined, sentence
-from loadmaster_ha.controller.unit_words import in_words, summary
+from loadmaster_ha.controller.unit_words import summary
 from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.domain.unit_changes import UnitChange
 from loadmaster_ha.domain.units import UnitKind
 from loadmaster_ha.planning.units.observation import UnitRecord
 from loadmaster_ha.planning.units.plan import UnitPlan
+from loadmaster_ha.planning.units.words import in_words
 from loadmaster_ha.resources.status import SwitchoverStatus
 
 TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN

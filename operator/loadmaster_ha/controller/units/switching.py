@@ -1,0 +1,204 @@
+"""Planned switch-overs on request: the annotation `loadmaster.dev/switchover-to`.
+
+Decided in `planning.units.switchover`. The agent's call takes up to three minutes and is made beside the
+visits; nothing else is written to the units meanwhile. When it is over: outcome and gap into status, an
+Event, and then the annotation is removed. A process that dies in between leaves the annotation, and the next
+one decides anew: who is active already needs no second switch-over, and one that was aborted may be tried
+again, since it makes before it breaks.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Final
+
+from loadmaster_ha.controller.board import Board
+from loadmaster_ha.controller.events import Event
+from loadmaster_ha.controller.exchange import Exchange
+from loadmaster_ha.controller.kubernetes import FIELD_MANAGER, Kubernetes, KubernetesError, pairs_path
+from loadmaster_ha.controller.registry import PairKey
+from loadmaster_ha.controller.units.model import Handover, Permit, UnitsMemory, UnitsWork
+from loadmaster_ha.controller.work import SWITCHOVER_TO
+from loadmaster_ha.domain.ha import Role
+from loadmaster_ha.domain.reading import Present
+from loadmaster_ha.loadmaster.agent_orders import SwitchoverAnswer
+from loadmaster_ha.loadmaster.calling import Caller
+from loadmaster_ha.loadmaster.faults import UnitFault
+from loadmaster_ha.planning.units.switchover import Decision, Verdict, decide
+from loadmaster_ha.resources.status import MAX_TEXT, SwitchoverOutcome, SwitchoverStatus
+
+log = logging.getLogger(__name__)
+
+GAP_SECONDS: Final = 20.0
+"""So long the watch lane's measure of the gap is waited for."""
+
+_POLL: Final = 0.25
+
+_EVENTS: Final = {
+    SwitchoverOutcome.DONE: ("SwitchedOver", False),
+    SwitchoverOutcome.ABORTED: ("SwitchoverAborted", True),
+    SwitchoverOutcome.REFUSED: ("SwitchoverRefused", True),
+}
+
+Order = Callable[[Caller, Role], Awaitable[SwitchoverAnswer]]
+
+
+class Switching:
+    """Switch-overs of all pairs."""
+
+    def __init__(
+        self,
+        *,
+        kubernetes: Kubernetes,
+        board: Board,
+        exchange: Exchange,
+        permit: Permit,
+        order: Order,
+        wake: Callable[[PairKey], None],
+    ) -> None:
+        self._kubernetes = kubernetes
+        self._board = board
+        self._exchange = exchange
+        self._permit = permit
+        self._order = order
+        self._wake = wake
+        self._tasks: dict[PairKey, asyncio.Task[None]] = {}
+
+    async def go_on(self, work: UnitsWork, *, now: float) -> bool:
+        """Begin what is asked for, or see how it goes; True while a switch-over is under way.
+
+        Raises:
+            LeaseLost: this process may not write any more.
+        """
+        memory = work.memory
+        if memory.handover is None and work.switchover_to is not None and not work.deleting:
+            self._begin(work, work.switchover_to, now)
+        if memory.handover is None:
+            return False
+        work.switchover = memory.handover.outcome
+        return memory.handover.outcome is None
+
+    async def finish(self, work: UnitsWork) -> None:
+        """The outcome is stored: tell it, and take the request away.
+
+        Raises:
+            LeaseLost: this process may not write any more.
+        """
+        handover = work.memory.handover
+        if handover is None or handover.outcome is None or work.switchover is None:
+            return
+        outcome = handover.outcome
+        reason, warning = _EVENTS[outcome.outcome]
+        gap = "" if outcome.gap_seconds is None else f" The frontend was away for {outcome.gap_seconds:g} s."
+        note = f"To the {handover.requested}: {outcome.reason}.{gap}"
+        await self._board.event(work.key, Event(reason, note, outcome.time, warning=warning, action="Switch"))
+        try:
+            await self._remove_request(work, handover.requested)
+        except KubernetesError as problem:
+            if problem.status not in {404, 409, 422}:  # gone, or another request by now
+                raise
+        work.memory.handover = None
+        self._wake(work.key)
+
+    async def forget(self, key: PairKey) -> None:
+        """The pair is gone."""
+        task = self._tasks.pop(key, None)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def close(self) -> None:
+        """End waiting for agents; what they were told they do all the same."""
+        for key in list(self._tasks):
+            await self.forget(key)
+
+    def _begin(self, work: UnitsWork, requested: str, now: float) -> None:
+        role = next((each for each in Role if each.value.lower() == requested.strip().lower()), None)
+        if role is None:
+            told = f"{requested!r} is no unit: the annotation {SWITCHOVER_TO} takes master or slave"
+            self._end(work.memory, Handover(requested[:32], Role.MASTER, time.time()), False, told)
+            return
+        handover = Handover(requested[:32], role, time.time())
+        decision = self._decide(work, role, now)
+        if decision.verdict is Verdict.START and decision.ask is not None:
+            client = work.clients.get(decision.ask)
+            if isinstance(client, Present):
+                self._permit()
+                work.memory.handover = handover
+                log.info("A planned switch-over begins", extra={"to": role.value})
+                run = self._run(work.key, work.memory, handover, client.value)
+                self._tasks[work.key] = asyncio.create_task(run, name=f"switch-over of {work.key}")
+                return
+        self._end(work.memory, handover, decision.verdict is Verdict.DONE, decision.reason)
+
+    def _decide(self, work: UnitsWork, role: Role, now: float) -> Decision:
+        if work.held:
+            return Decision(Verdict.REFUSED, "the pair is suspended or policy.mode is Observe")
+        if work.wanted is None or work.observation is None or work.plan is None:
+            return Decision(Verdict.REFUSED, "the units could not be looked at")
+        return decide(work.wanted, work.observation, role, work.plan, now=now)
+
+    def _end(self, memory: UnitsMemory, handover: Handover, done: bool, reason: str) -> None:  # noqa: FBT001
+        outcome = SwitchoverOutcome.DONE if done else SwitchoverOutcome.REFUSED
+        memory.handover = replace(handover, outcome=_status(handover, outcome, reason, 0.0 if done else None))
+
+    async def _run(self, key: PairKey, memory: UnitsMemory, handover: Handover, client: Caller) -> None:
+        """Have the agent switch over, and note what came of it."""
+        gap: float | None = None
+        try:
+            answer = await self._order(client, handover.to)
+            outcome = SwitchoverOutcome.DONE if answer.done else SwitchoverOutcome.ABORTED
+            reason = answer.detail or answer.reason
+            gap = await self._gap(key, handover) if answer.done else None
+        except UnitFault as fault:
+            outcome, reason = SwitchoverOutcome.ABORTED, str(fault)
+            if fault.sent:
+                reason += " It may have switched over all the same: see status.active."
+        memory.handover = replace(handover, outcome=_status(handover, outcome, reason.rstrip(". "), gap))
+        self._wake(key)
+
+    async def _gap(self, key: PairKey, handover: Handover) -> float | None:
+        """For how long nobody answered, as the watch lane saw it; None: it cannot tell."""
+        deadline = time.monotonic() + GAP_SECONDS
+        while time.monotonic() < deadline:
+            seen = self._exchange.failover(key)
+            if (
+                seen is not None
+                and seen.target is handover.to
+                and seen.at >= handover.began
+                and seen.seconds is not None
+            ):
+                return seen.seconds
+            await asyncio.sleep(_POLL)
+        return None
+
+    async def _remove_request(self, work: UnitsWork, requested: str) -> None:
+        """Remove the annotation, if it is still the one that was answered."""
+        path = f"/metadata/annotations/{SWITCHOVER_TO.replace('/', '~1')}"
+        value = work.switchover_to
+        if value is None or value[:32] != requested:
+            return
+        await self._kubernetes.request(
+            "PATCH",
+            f"{pairs_path(work.key.namespace)}/{work.key.name}",
+            body=[{"op": "test", "path": path, "value": value}, {"op": "remove", "path": path}],
+            content_type="application/json-patch+json",
+            query={"fieldManager": FIELD_MANAGER},
+        )
+
+
+def _status(
+    handover: Handover, outcome: SwitchoverOutcome, reason: str, gap: float | None
+) -> SwitchoverStatus:
+    return SwitchoverStatus.model_validate(
+        {
+            "requested": handover.requested,
+            "outcome": outcome,
+            "reason": reason[:MAX_TEXT],
+            "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "gapSeconds": None if gap is None else round(gap, 3),
+        }
+    )

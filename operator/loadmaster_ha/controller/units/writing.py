@@ -1,0 +1,227 @@
+"""Carrying out what is planned for the units: HA settings one at a time, services in batches.
+
+What has to be remembered because no unit tells it is stored in status, each at the moment at which a crash
+before or after does no harm: that the mode is being written *before* it is (a reboot too many is owed at
+worst, and only while the mode is not as wanted anyway), which secret was written *after* it was (it is
+written once more at worst). The Lease is asked before every write.
+"""
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from loadmaster_ha.controller import events
+from loadmaster_ha.controller.board import Board
+from loadmaster_ha.controller.conditions import Reason
+from loadmaster_ha.controller.kubernetes import Kubernetes, KubernetesError
+from loadmaster_ha.controller.registry import PairKey
+from loadmaster_ha.controller.repetition import ENOUGH
+from loadmaster_ha.controller.status import Obstacle
+from loadmaster_ha.controller.unit_words import summary
+from loadmaster_ha.controller.units.model import Permit, UnitsWork, Write
+from loadmaster_ha.controller.work import FINALIZER
+from loadmaster_ha.domain.ha import Role
+from loadmaster_ha.domain.reading import Present
+from loadmaster_ha.domain.unit_changes import (
+    Reboot,
+    UnitChange,
+    UnitSection,
+    WriteMode,
+    WriteSharedSecret,
+    section_of,
+)
+from loadmaster_ha.loadmaster.faults import UnitFault
+from loadmaster_ha.loadmaster.material import Material
+from loadmaster_ha.loadmaster.trust import SeenCertificate
+from loadmaster_ha.loadmaster.write_errors import OutdatedPlanError, WriteError
+from loadmaster_ha.planning.units.observation import RebootUnderWay, UnitRecord
+from loadmaster_ha.planning.units.reasons import NEEDS_A_PERSON
+from loadmaster_ha.planning.units.words import in_words
+from loadmaster_ha.resources.loadmasterpair import Deletion
+from loadmaster_ha.telemetry.operator import OperatorMetrics
+
+log = logging.getLogger(__name__)
+
+BATCH: Final = 50
+"""Changes of services in one visit; at ten calls a second some seconds of work."""
+
+BATCH_SECONDS: Final = 15.0
+
+OUTDATED: Final = 3
+"""So often in a row a plan may turn out to be outdated before a pause is made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What came of carrying out (the beginning of) a plan. `after`: when to look again; None: backoff."""
+
+    obstacle: Obstacle | None = None
+    after: float | None = 0.0
+    progress: bool = False
+
+
+class Writing:
+    """Writes to units, and tells about it."""
+
+    def __init__(
+        self,
+        *,
+        kubernetes: Kubernetes,
+        board: Board,
+        metrics: OperatorMetrics,
+        permit: Permit,
+        write: Write,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._kubernetes = kubernetes
+        self._board = board
+        self._metrics = metrics
+        self._permit = permit
+        self._write = write
+        self._clock = clock
+
+    def certificate_seen(self, key: PairKey, role: Role, seen: SeenCertificate) -> None:
+        """A unit showed a certificate that is trusted."""
+        if seen.not_after is not None:
+            self._metrics.on_certificate(*key, role, seen.not_after.timestamp())
+
+    async def apply(self, work: UnitsWork) -> Course:
+        """Carry out the beginning of the plan.
+
+        Raises:
+            KubernetesError: what has to be stored before a write could not be.
+            LeaseLost: this process may not write any more.
+        """
+        plan = work.plan
+        if plan is None or not plan.changes:
+            return Course()
+        if (pause := work.memory.repetition.pause(plan.changes[0])) is not None:
+            return Course(_undone(work, plan.changes[0]), after=pause)
+        if not work.deleting:
+            await self._hold_on(work)
+        done: list[UnitChange] = []
+        try:
+            await self._make(work, _batch(plan.changes), done)
+        except OutdatedPlanError as outdated:
+            return self._outdated(work, str(outdated), progress=bool(done))
+        except WriteError as kept:
+            return Course(_obstacle(work, kept.reason, str(kept)), after=None, progress=bool(done))
+        except UnitFault as fault:
+            self._not_rebooted(work, fault)
+            blocking = fault.reason.value in NEEDS_A_PERSON
+            told = _obstacle(work, fault.reason.value, str(fault), blocking=blocking)
+            return Course(told, after=None, progress=bool(done))
+        finally:
+            await self._tell(work, done)
+        work.memory.outdated = 0
+        return Course(_undone(work, done[-1]) if done else None, progress=True)
+
+    async def _make(self, work: UnitsWork, changes: Iterator[UnitChange], done: list[UnitChange]) -> None:
+        """Make changes one by one; `done` gets those that were carried out."""
+        until = self._clock() + BATCH_SECONDS
+        material = work.gathered.material if work.gathered is not None else Material()
+        for change in changes:
+            client = work.clients.get(change.role)
+            if not isinstance(client, Present) or self._clock() > until:
+                return
+            await self._before(work, change)
+            log.info("Writing to a unit: %s", in_words(change), extra={"unit": change.role.value})
+            self._permit()
+            work.memory.repetition.made(change)
+            if isinstance(change, Reboot):
+                # From here on it may be away, whatever becomes of the answer.
+                work.memory.reboots[change.role] = RebootUnderWay(change.boot, self._clock())
+            await self._write(client.value, change, material)
+            done.append(change)
+            await self._after(work, change)
+
+    def _not_rebooted(self, work: UnitsWork, fault: UnitFault) -> None:
+        """A reboot that the unit has not even heard of is none."""
+        plan = work.plan
+        if plan is not None and isinstance(plan.changes[0], Reboot) and not fault.sent:
+            work.memory.reboots.pop(plan.changes[0].role, None)
+
+    async def _before(self, work: UnitsWork, change: UnitChange) -> None:
+        if isinstance(change, WriteMode):
+            record = replace(work.record(change.role), mode_written_at_boot=change.boot)
+            await self._record(work, change.role, record)
+
+    async def _after(self, work: UnitsWork, change: UnitChange) -> None:
+        if isinstance(change, WriteSharedSecret):
+            record = replace(work.record(change.role), secret_version=change.version)
+            await self._record(work, change.role, record)
+        if isinstance(change, Reboot):
+            self._metrics.on_reboot(*work.key, change.role)
+
+    async def _record(self, work: UnitsWork, role: Role, record: UnitRecord) -> None:
+        """Store what has to be remembered of a unit, and go on only when it is stored."""
+        work.rows[role] = replace(work.rows[role], record=record)
+        if not await self._board.units(work.body, work.situation()):
+            raise KubernetesError(404, "NotFound", f"{work.key} is gone: nothing more is written")
+
+    async def _hold_on(self, work: UnitsWork) -> None:
+        """Before anything on the units is ours: see to it that we get to clean up."""
+        finalizers = list(work.body["metadata"].get("finalizers") or ())
+        if work.target.spec.policy.deletion is Deletion.DELETE and FINALIZER not in finalizers:
+            work.body = await self._kubernetes.set_finalizers(work.body, [*finalizers, FINALIZER])
+
+    async def _tell(self, work: UnitsWork, done: list[UnitChange]) -> None:
+        """An Event for each kind of change that was made, and the count of drift."""
+        groups: defaultdict[tuple[Role, str], list[UnitChange]] = defaultdict(list)
+        for change in done:
+            drift = work.memory.drifting and not isinstance(change, Reboot)
+            if drift:
+                self._metrics.on_drift(*work.key, section_of(change).value)
+            groups[change.role, "DriftRepaired" if drift else events.UNIT_CHANGES[type(change)]].append(
+                change
+            )
+        for (role, reason), changes in groups.items():
+            warning = reason == "DriftRepaired"
+            occasion = f"{work.generation} {role} {self._clock()}"
+            note = summary(changes)
+            event = events.Event(reason, note, occasion, warning=warning, action="Write")
+            await self._board.event(work.key, event)
+
+    def _outdated(self, work: UnitsWork, message: str, *, progress: bool) -> Course:
+        """What was planned is not so any more: look again, at once at first."""
+        memory = work.memory
+        memory.outdated = 0 if progress else memory.outdated + 1
+        log.info("A plan is outdated: %s", message)
+        if memory.outdated <= OUTDATED:
+            return Course(progress=progress)
+        return Course(
+            Obstacle(Reason.CHANGED_MEANWHILE, f"{message} It is read and planned anew."), after=None
+        )
+
+
+def _batch(changes: tuple[UnitChange, ...]) -> Iterator[UnitChange]:
+    """One change of HA settings, or the services (and certificates) that come first."""
+    if section_of(changes[0]) is UnitSection.HIGH_AVAILABILITY:
+        yield changes[0]
+        return
+    for change in changes[:BATCH]:
+        if section_of(change) is UnitSection.HIGH_AVAILABILITY:
+            return
+        yield change
+
+
+def _obstacle(work: UnitsWork, reason: str, message: str, *, blocking: bool = False) -> Obstacle:
+    plan = work.plan
+    what = f" To be done: {summary(plan.changes)}" if plan is not None and plan.changes else ""
+    return Obstacle(reason, f"{message}{what}", blocking)
+
+
+def _undone(work: UnitsWork, change: UnitChange) -> Obstacle | None:
+    """What to tell of a change that was made several times and did not last."""
+    times = work.memory.repetition.times(change)
+    if times < ENOUGH:
+        return None
+    message = (
+        f"The {change.role.lower()} was written to {times} times as wanted and is otherwise again each time. "
+        "Find out who else changes it (its log of administrative changes) and let one of both have it. It is "
+        f"tried again with growing pauses. {summary([change])}"
+    )
+    return Obstacle(Reason.NOT_CONVERGING, message)
