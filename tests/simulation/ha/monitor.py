@@ -85,6 +85,10 @@ class Monitor:
         self._path = {role: Since() for role in Role}
         self._member = {role: Since() for role in Role}
         self._quiet_network = Since(0.0)
+        self._all_open = Since(0.0)
+        """Every way is open and the prober probes."""
+        self._handing_at = NEVER
+        """When a switch-over was last under way, or a unit took over from one that the balancer missed."""
         self._nobody = Since()
         self._nobody_up = Since()
         self._both = Since()
@@ -137,6 +141,8 @@ class Monitor:
             self._check_no_preferred_host(role, change, now)
             if role is Role.SLAVE:
                 self._activations.append(now)
+            if change.reason == "PartnerCutOff":
+                self._handing_at = now
             self._active_at[role] = now
             self._last_active = role
             self._counted_at[role] = self._world.balancer.counted[role]
@@ -179,6 +185,13 @@ class Monitor:
             known = way == "link" or world.setting.equal_ports
             since.update(now, holds=known and network.passes_both(way))
         self._quiet_network.update(now, holds=not network.slow and not network.lossy)
+        ways = all(network.passes_both(way) for way in self._both_open)
+        probed = all(network.passes("balancer", role) for role in Role) and not balancer.stopped
+        quiet = not network.slow and not network.lossy and world.setting.equal_ports
+        self._all_open.update(now, holds=ways and probed and quiet)
+        nodes = [unit.node for unit in world.units.values() if unit.node is not None]
+        if any(node.handover is not None or node.taking is not None for node in nodes):
+            self._handing_at = now
         master = world.units[Role.MASTER].node
         failing = master is not None and master.healthy is False
         if self._haproxy_failing and not failing:
@@ -249,6 +262,7 @@ class Monitor:
 
     def _check_both(self, both_since: float, now: float) -> None:
         world = self._world
+        self._check_both_without_cause(both_since, now)
         lasted = now - max(both_since, self._changed_at)
         network = world.network
         by_page = network.passes_both("page") and world.setting.equal_ports and not world.setting.equal_modes
@@ -262,6 +276,20 @@ class Monitor:
             return  # a partition that the witness cannot see into: as long as it lasts
         if lasted > bound:
             self._fail(f"both answer 200 for {lasted:.2f} s; bound {bound:.2f} ({why})")
+
+    def _check_both_without_cause(self, both_since: float, now: float) -> None:
+        """While every way is open and nobody hands over, who serves knows of the other one first.
+
+        Also a unit that stood still and wakes: its partner has taken over, and it looks before it serves.
+        """
+        told = self._bound(bounds.TOLD)
+        if self._clock_stood or self._world.setting.equal_modes:
+            return  # no process can know that its machine stood still together with its clock
+        open_before = self._all_open.at is not None and self._all_open.at < both_since - told
+        if not open_before or self._handing_at >= both_since - 1.0:
+            return
+        if now - both_since > told:
+            self._fail(f"both answer 200 for {now - both_since:.2f} s although every way is open")
 
     # What happens once
 
@@ -325,7 +353,7 @@ class Monitor:
             self._check_seniority(role, now)
 
     def _check_seniority(self, role: Role, now: float) -> None:
-        """No Preferred Host: who has been active for longer stays, the master if both are equally old."""
+        """No Preferred Host: whom the balancer has had as active for longer stays; of equals the master."""
         units = self._world.units
         if any(unit.configuration.preferred_host is not PreferredHost.NONE for unit in units.values()):
             return
@@ -342,9 +370,11 @@ class Monitor:
             return
         if self._clock_stood:
             return  # no process can know that its machine stood still together with its clock
-        older = self._answers[role].lasts(now) - self._answers[role.partner].lasts(now)
+        # At least so long the one that yields was probed as active, and at most so long the other one.
+        reached = self._path[role].lasts(now) - self._world.setting.probe_interval
+        older = min(self._answers[role].lasts(now), reached) - self._answers[role.partner].lasts(now)
         if older > timing.TIE + 1.0:
-            self._fail(f"No Preferred Host: {role} yielded although it had been active {older:.1f} s longer")
+            self._fail(f"No Preferred Host: {role} yielded although it had served {older:.1f} s longer")
 
     def _check_failback(self, now: float) -> None:
         """Prefer Master moves back only to a master that has been well for as long as the damping demands."""

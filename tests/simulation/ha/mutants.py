@@ -82,9 +82,9 @@ _right_answered = partner.page_answered
 
 
 def _tells_the_clock(work: Work) -> Any:
-    """`active_for` is when it became active by its own clock, and the partner compares it with its own."""
-    report = _right_report(work)
-    return replace(report, active_for=max(0.0, work.active_since or 0.0))
+    """How long it serves is when it began by its own clock, and the partner compares it with its own."""
+    report, began = _right_report(work), max(0.0, work.active_since or 0.0)
+    return replace(report, active_for=began, served_for=began)
 
 
 def _reads_200_as_503(evidence: Any, event: PartnerPage, now: float) -> Any:

@@ -211,6 +211,24 @@ def test_after_a_partition_who_has_been_active_for_longer_stays_whatever_the_clo
     assert stage.active == [SLAVE]
 
 
+@pytest.mark.parametrize("probed_before", [4.0, 9.0])
+def test_who_was_cut_off_from_everything_does_not_come_back_as_the_active_one(probed_before):
+    """It believes that it served all the time, and for longer; the balancer had the other one meanwhile.
+
+    When the balancer reaches it before its partner does, its probes have no gap any more.
+    """
+    stage = Stage.settled(preferred_host=NONE)
+    stage.let_pass(300)
+    stage.happens(Trouble.CUT_BALANCER, MASTER, 60)
+    for role in (MASTER, SLAVE):
+        stage.happens(Trouble.CUT_FRONTEND, role, 60 + probed_before)
+    stage.happens(Trouble.CUT_UNITS, MASTER, 60 + probed_before)
+    stage.let_pass(60)
+    assert stage.active == [MASTER, SLAVE]
+    stage.let_pass(probed_before + bound(bounds.CHANGING))
+    assert stage.active == [SLAVE]
+
+
 # Preference and damping
 
 

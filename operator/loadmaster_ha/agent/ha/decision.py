@@ -193,14 +193,17 @@ _FOR_BOTH: Final = (
     ),
 )  # fmt: skip
 
+_PAUSED: Final = _rule(
+    "Paused", Duty.REST, lambda w: w.paused and w.serving and w.configuration.partner is not None,
+    lambda w: f"this process stood still for {seconds(w.now - w.stepped)}; the health port has answered "
+    f"503 meanwhile and the partner {w.address} may have taken over",
+    "A process that was frozen, or starved of time, looks before it serves again; so does one that the "
+    "balancer had not probed yet.",
+)  # fmt: skip
+
 _ACTIVE_RULES: Final = (
     *_FOR_BOTH,
-    _rule(
-        "Paused", Duty.REST, lambda w: w.paused and w.configuration.partner is not None,
-        lambda w: f"this process stood still for {seconds(w.now - w.stepped)}; the health port has answered "
-        f"503 meanwhile and the partner {w.address} may have taken over",
-        "A process that was frozen, or starved of time, looks before it serves again.",
-    ),
+    _PAUSED,
     _rule(
         "HandedOver", Duty.REST, switchover.is_through,
         lambda w: f"the partner {w.address} has taken over and has answered the balancer's probes",
@@ -226,6 +229,7 @@ _ACTIVE_RULES: Final = (
 
 _IDLE_RULES: Final = (
     *_FOR_BOTH,
+    _PAUSED,
     _rule(
         "SameMode", Duty.FAIL, lambda w: w.same_mode,
         lambda w: f"this unit and its partner {w.address} both have mode {w.configuration.mode}: set one of "
@@ -301,7 +305,9 @@ RULES: Final = tuple(dict.fromkeys((*_ACTIVE_RULES, *_IDLE_RULES)))
 
 
 CONDITIONS: Final = frozenset(
-    rule.reason for rule in (*_FOR_BOTH, *_IDLE_RULES) if rule.duty in (Duty.REST, Duty.FAIL)
+    rule.reason
+    for rule in (*_FOR_BOTH, *_IDLE_RULES)
+    if rule.duty in (Duty.REST, Duty.FAIL) and rule is not _PAUSED
 )
 """Reasons to rest that hold for as long as they are true; the others name what happened."""
 
