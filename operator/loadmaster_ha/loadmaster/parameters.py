@@ -41,7 +41,7 @@ _TOLD: Final = (
     UnitParameter("version", "Version of the agent.", read_only=_FACT, told_by_unit=True),
     UnitParameter(
         "serialnumber",
-        "Identity of this unit: its settings' own, made at random with them; a fresh unit has another one.",
+        "Identity of this unit, made at its first start; a fresh one at the same address has another.",
         read_only=_FACT,
         told_by_unit=True,
     ),

@@ -46,6 +46,7 @@ OK, FAILED, MISUSED = 0, 1, 2
 
 _HA_KINDS: Final = frozenset({Kind.HA, Kind.AGENT, Kind.SECRET})
 _EVERYWHERE: Final = "0.0.0.0"
+_SERIAL_DIGITS: Final = 16
 
 
 class Node:
@@ -88,6 +89,7 @@ class Node:
             self._sync,
             self._serving,
             Revision(),
+            opened.link.fingerprint.hex()[:_SERIAL_DIGITS],
         )
         self._unit = NodeUnit(
             self._parts,

@@ -57,6 +57,9 @@ class Parts:
     synchronisation: Synchronisation
     serving: Serving
     revision: Revision
+    serial_number: str
+    """Made of the link's certificate, which stays with the machine: the store takes another identity when a
+    fresh unit joins a pair."""
 
 
 class NodeUnit:
@@ -106,8 +109,8 @@ class NodeUnit:
 
     @property
     def serial_number(self) -> str:
-        """The identity of the settings' store: a replaced unit is somebody else."""
-        return self._parts.store.node
+        """What tells this unit from a fresh one at the same address."""
+        return self._parts.serial_number
 
     @property
     def boot_time(self) -> datetime:
