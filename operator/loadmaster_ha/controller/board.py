@@ -110,6 +110,8 @@ class Board:
             LeaseLost: this process may not write any more.
         """
         page = self._page(body)
+        if page.body["metadata"]["uid"] != body["metadata"]["uid"]:
+            return body  # another pair has its name by now
         async with page.lock:
             page.parts = replace(page.parts, azure=situation)
             return await self._store(body, page) or body
@@ -121,7 +123,11 @@ class Board:
             KubernetesError: it could not be stored.
             LeaseLost: this process may not write any more.
         """
+        if key_of(body) not in self._pages:
+            return False
         page = self._page(body)
+        if page.body["metadata"]["uid"] != body["metadata"]["uid"]:
+            return False
         async with page.lock:
             page.parts = replace(page.parts, units=situation)
             return await self._store(page.body, page) is not None

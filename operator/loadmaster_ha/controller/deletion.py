@@ -7,12 +7,17 @@ its clean-up is tried again.
 from typing import Final
 
 from loadmaster_ha.controller.events import Event
+from loadmaster_ha.controller.exchange import UnitsView
 from loadmaster_ha.controller.status import Situation
 from loadmaster_ha.controller.work import Work
 from loadmaster_ha.planning.pair import left_behind
 from loadmaster_ha.resources.loadmasterpair import Deletion
 
 _OCCASION: Final = "deletion"  # happens once in the life of a uid
+
+_LEFT_ON_UNITS: Final = (
+    "May be left on the units: their HA mode, and virtual services and certificates named lm_..{pair}.."
+)
 
 INVALID: Final = Event(
     "ForceDeleted",
@@ -24,17 +29,36 @@ INVALID: Final = Event(
 """For a pair that nobody can make sense of."""
 
 
-def farewell(work: Work, situation: Situation) -> Event | None:
-    """The Event to end with, None while there is something left to do or to try."""
+def farewell(work: Work, situation: Situation, units: UnitsView | None) -> Event | None:
+    """The Event to end with, None while there is something left to do or to try.
+
+    `units` is None for a pair whose units are not managed; else they are cleaned after Azure.
+    """
     if work.target.spec.policy.deletion is Deletion.ORPHAN:
         note = f"spec.policy.deletion is Orphan. Left in Azure: {_left(work)}"
+        if units is not None:
+            note += " The units stay as they are set."
         return Event("Orphaned", note, _OCCASION, action="Delete")
     stuck = situation.blocking or situation.waiting
     clean = situation.plan is not None and situation.plan.converged and situation.operation is None
     if clean and stuck is None:
-        return Event("CleanedUp", "Nothing of this pair is left in Azure.", _OCCASION, action="Delete")
+        return _farewell_of_units(work, units)
     if work.forced and stuck is not None:
         note = f"Given up because of {stuck.reason}. May be left in Azure: {_left(work)}"
+        if units is not None and not units.cleaned:
+            note += f". {_LEFT_ON_UNITS.format(pair=work.key.name)}"
+        return Event("ForceDeleted", note, _OCCASION, warning=True, action="Delete")
+    return None
+
+
+def _farewell_of_units(work: Work, units: UnitsView | None) -> Event | None:
+    """The end once Azure is clean: when the units are, too."""
+    if units is None or units.cleaned:
+        where = "in Azure" if units is None else "in Azure and on the units"
+        return Event("CleanedUp", f"Nothing of this pair is left {where}.", _OCCASION, action="Delete")
+    if work.forced and units.stuck:
+        left = _LEFT_ON_UNITS.format(pair=work.key.name)
+        note = f"Nothing is left in Azure. The units were given up because of {units.stuck} {left}"
         return Event("ForceDeleted", note, _OCCASION, warning=True, action="Delete")
     return None
 

@@ -18,8 +18,11 @@ from loadmaster_ha.azure.credentials import SignInRefused
 from loadmaster_ha.azure.outcomes import Done, Operation, Outcome, Outdated, Refused, Running, TryLater
 from loadmaster_ha.azure.session import AzureSession, AzureUnreachable
 from loadmaster_ha.controller import deletion
+from loadmaster_ha.controller.azure_view import view_of
 from loadmaster_ha.controller.conditions import ConditionStatus, ConditionType, Reason
 from loadmaster_ha.controller.credentials import CredentialsProblem, PairSessions
+from loadmaster_ha.controller.exchange import Exchange
+from loadmaster_ha.controller.gating import publishable
 from loadmaster_ha.controller.kubernetes import JSON, Kubernetes, KubernetesError
 from loadmaster_ha.controller.lease import LeaseLost
 from loadmaster_ha.controller.registry import PairKey, Pairs, target_of
@@ -31,6 +34,7 @@ from loadmaster_ha.controller.workqueue import Next, Visit, VisitOutcome
 from loadmaster_ha.planning.arm import ResourceID
 from loadmaster_ha.planning.changes import Change, Plan, may_follow
 from loadmaster_ha.planning.pair import conflicts, frontend_address, needs, plan, plan_deletion
+from loadmaster_ha.planning.units.publishing import is_managed
 from loadmaster_ha.resources.loadmasterpair import Deletion
 from loadmaster_ha.telemetry.logs import about
 
@@ -57,6 +61,7 @@ class PairController:
         pairs: Pairs,
         reporter: Reporter,
         permit: Callable[[], None],
+        exchange: Exchange,
         calm_age: float = CALM_AGE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -65,6 +70,7 @@ class PairController:
         self._pairs = pairs
         self._report = reporter
         self._permit = permit
+        self._exchange = exchange
         self._calm_age = calm_age
         self._clock = clock
         self._memories: dict[PairKey, Memory] = {}
@@ -115,7 +121,8 @@ class PairController:
         if work.deleting and FINALIZER not in work.finalizers:
             return Next(VisitOutcome.NO_CHANGE)  # it goes when others have let go of it
         situation, following = await self._try(work)
-        if work.deleting and (farewell := deletion.farewell(work, situation)) is not None:
+        units = self._exchange.units(work.key) if is_managed(target.spec) else None
+        if work.deleting and (farewell := deletion.farewell(work, situation, units)) is not None:
             await self._report.event(work.body, farewell)
             await self._let_go(work.body)
             return Next(VisitOutcome.CHANGED)
@@ -186,8 +193,14 @@ class PairController:
         work.observation = observation
         older = self._pairs.older_than(work.key)
         if work.deleting:
-            return plan_deletion(target, observation, older)
-        planned = plan(target, observation)
+            planned = plan_deletion(target, observation, older)
+            cleaned = planned.converged and work.operation is None
+            self._exchange.azure_seen(work.key, view_of(target, observation, planned, cleaned=cleaned))
+            return planned
+        units = self._exchange.units(work.key)
+        publish, waiting = publishable(target, units, observation)
+        planned = plan(target, observation, publish=publish)
+        self._exchange.azure_seen(work.key, view_of(target, observation, planned, waiting=waiting))
         if (address := frontend_address(target, observation)) is not None:
             work.status_fields["frontend"] = {"address": address}
         elif planned.waiting and "frontend" in work.status:

@@ -22,14 +22,11 @@ from kubernetes.aio.client import Configuration
 from loadmaster_ha.azure import cloud as clouds
 from loadmaster_ha.azure.cloud import Cloud, CloudInvalid
 from loadmaster_ha.azure.sessions import Sessions
-from loadmaster_ha.controller.board import Board
-from loadmaster_ha.controller.credentials import PairSessions
 from loadmaster_ha.controller.events import Recorder
 from loadmaster_ha.controller.kubernetes import Kubernetes, KubernetesError, NoCluster, load_configuration
+from loadmaster_ha.controller.lanes import Lanes
 from loadmaster_ha.controller.lease import Lease, LeaseLost, Timing
-from loadmaster_ha.controller.pair import CALM_AGE, PairController
-from loadmaster_ha.controller.registry import PairKey, Pairs, key_of
-from loadmaster_ha.controller.report import Reporter
+from loadmaster_ha.controller.registry import Pairs, key_of
 from loadmaster_ha.controller.settings import InvalidSettings, Settings
 from loadmaster_ha.controller.watch import DEAF_SECONDS, Watch, WatchHealth
 from loadmaster_ha.controller.web import (
@@ -39,7 +36,6 @@ from loadmaster_ha.controller.web import (
     metrics_application,
     serving,
 )
-from loadmaster_ha.controller.workqueue import Backoff, Resync, WorkQueue
 from loadmaster_ha.telemetry.operator import OperatorMetrics
 
 log = logging.getLogger(__name__)
@@ -114,39 +110,31 @@ class Operator:
         self._lag = LoopLag()
         self._sessions = Sessions(cloud, observer=self.metrics)
         self._pairs = Pairs()
-        recorder = Recorder(self._kubernetes, instance=self._identity)
-        self._board = Board(self._kubernetes, recorder, self.metrics)
-        self._controller = PairController(
+        self._lanes = Lanes(
+            settings=settings,
             kubernetes=self._kubernetes,
-            sessions=PairSessions(self._kubernetes, self._sessions),
+            sessions=self._sessions,
             pairs=self._pairs,
-            reporter=Reporter(self._board, recorder, self.metrics),
+            recorder=Recorder(self._kubernetes, instance=self._identity),
+            metrics=self.metrics,
             permit=self._permit,
-            # A look must not find what the one before it had read.
-            calm_age=min(CALM_AGE, settings.resync_seconds / 5),
-        )
-        self._queue: WorkQueue[PairKey] = WorkQueue(
-            self._controller.visit,
-            observer=self.metrics,
-            resync=Resync(settings.resync_seconds),
-            backoff=Backoff(cap=settings.resync_seconds),
-            concurrency=settings.concurrency,
         )
         self._watch = Watch(
             configuration,
             namespaces=settings.namespace,
             pairs=self._pairs,
-            wake=self._queue.wake,
-            forget=self._forget,
+            told=self._lanes.told,
+            wake=self._lanes.changed,
+            forget=self._lanes.forget,
             health=self._health,
         )
-        self._forgetting: set[asyncio.Task[None]] = set()
 
     async def run(self, stack: contextlib.AsyncExitStack) -> int:
         """Serve, wait for the Lease, work; the exit status."""
         stopped = _stop_signal()
         await stack.enter_async_context(self._kubernetes)
         stack.push_async_callback(self._sessions.close)
+        stack.push_async_callback(self._lanes.close)
         metrics, probes = metrics_application(self.metrics.registry), self._probes()
         await stack.enter_async_context(serving(metrics, self._settings.metrics_listen, "metrics"))
         await stack.enter_async_context(serving(probes, self._settings.health_listen, "health"))
@@ -172,7 +160,7 @@ class Operator:
     async def _work(self) -> None:
         await self._list_pairs()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._queue.run(), name="queue")
+            tasks.create_task(self._lanes.run(), name="lanes")
             tasks.create_task(_until_it_ends(self._watch.run), name="watch")
 
     async def _list_pairs(self) -> None:
@@ -181,8 +169,9 @@ class Operator:
             try:
                 for namespace in self._settings.namespace or (None,):
                     for body in await self._kubernetes.list_pairs(namespace):
+                        self._lanes.told(body)
                         self._pairs.update(body)
-                        self._queue.wake(key_of(body))
+                        self._lanes.changed(key_of(body))
             except KubernetesError as problem:
                 hint = " Is the CRD installed? (loadmaster-operator crds)" if problem.status == 404 else ""
                 log.error("LoadMasterPairs cannot be listed: %s.%s", problem, hint)  # noqa: TRY400 - it says all
@@ -206,24 +195,17 @@ class Operator:
                 if self._lease.held
                 else None
             )
-        clean = await self._queue.drain(0 if lost else self._settings.grace_seconds)
+        clean = await self._lanes.drain(0 if lost else self._settings.grace_seconds)
         if keeping is not None:
             keeping.cancel()
             await asyncio.gather(keeping, return_exceptions=True)
         self.metrics.on_leader(leads=False)
-        await asyncio.gather(*self._forgetting, return_exceptions=True)
         await self._lease.release()
         if not clean:
             log.warning(
                 "A visit did not end in time and was cut off; its writes are found again at the next start"
             )
         return OK if reason is None else FAILED
-
-    def _forget(self, key: PairKey) -> None:
-        self._queue.forget(key)
-        task = asyncio.create_task(self._controller.forget(key))
-        self._forgetting.add(task)
-        task.add_done_callback(self._forgetting.discard)
 
     def _permit(self) -> None:
         self._lease.permit()

@@ -122,6 +122,11 @@ class Pairs:
         else:
             self._contested.discard(key)
 
+    def target(self, key: PairKey) -> PairTarget | None:
+        """The manifest of a pair; None: there is none, or it cannot be understood."""
+        known = self._known.get(key)
+        return None if known is None else known.target
+
     def keys(self) -> tuple[PairKey, ...]:
         """All known pairs."""
         return tuple(self._known)

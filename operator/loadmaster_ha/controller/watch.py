@@ -9,7 +9,7 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from typing import Any, Final
 
 import aiohttp
@@ -58,6 +58,7 @@ class Watch:
         namespaces: Collection[str],
         pairs: Pairs,
         wake: Callable[[PairKey], None],
+        told: Callable[[Mapping[str, Any]], None] = lambda _: None,
         forget: Callable[[PairKey], None],
         health: WatchHealth,
     ) -> None:
@@ -65,6 +66,7 @@ class Watch:
         self._namespaces = namespaces
         self._pairs = pairs
         self._wake = wake
+        self._told = told
         self._forget = forget
         self._health = health
 
@@ -120,7 +122,9 @@ class Watch:
             self._forget(key)
             for other in held_up:
                 self._wake(other)
-        elif self._pairs.update(body):
+            return
+        self._told(body)
+        if self._pairs.update(body):
             self._wake(key)
 
 

@@ -16,6 +16,9 @@ from loadmaster_ha.domain.units import Trigger
 from loadmaster_ha.telemetry import pairs
 from loadmaster_ha.telemetry.pairs import PAIR, PairMetrics, PairSight, Watched
 
+UNITS: Final = "LoadMasterPairUnits"
+"""Kind of visits to the units of a pair; those to its Azure side are of kind `LoadMasterPair`."""
+
 OUTCOMES: Final = ("Changed", "NoChange", "Waiting", "Error")
 POLLED: Final = ("Health", "Frontend", "Management", "Statistics", "RuleHealth")
 
@@ -130,11 +133,13 @@ class OperatorMetrics:
         self._start_at_zero()
 
     def _start_at_zero(self) -> None:
-        for outcome in OUTCOMES:
-            self.reconcile_total.labels(PAIR, outcome)
+        for kind in (PAIR, UNITS):
+            for outcome in OUTCOMES:
+                self.reconcile_total.labels(kind, outcome)
         self.azure_budget.set(1)
         for labelled in (self.reconcile_duration, self.queue_depth, self.queue_wait):
-            labelled.labels(PAIR)
+            for kind in (PAIR, UNITS):
+                labelled.labels(kind)
         for polled in POLLED:
             self.poll_delay.labels(polled)
 
@@ -156,6 +161,19 @@ class OperatorMetrics:
         """A visit ended."""
         self.reconcile_total.labels(PAIR, outcome).inc()
         self.reconcile_duration.labels(PAIR).observe(seconds)
+
+    def on_units_queue(self, depth: int) -> None:
+        """So many pairs wait for a visit to their units."""
+        self.queue_depth.labels(UNITS).set(depth)
+
+    def on_units_visit_started(self, waited: float) -> None:
+        """A visit to the units of a pair begins after so many seconds."""
+        self.queue_wait.labels(UNITS).observe(waited)
+
+    def on_units_visit_ended(self, outcome: str, seconds: float) -> None:
+        """A visit to the units of a pair ended."""
+        self.reconcile_total.labels(UNITS, outcome).inc()
+        self.reconcile_duration.labels(UNITS).observe(seconds)
 
     # Pairs
 

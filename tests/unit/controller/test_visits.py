@@ -17,6 +17,7 @@ from loadmaster_ha.azure.outcomes import Done, Operation, Refused, Running, TryL
 from loadmaster_ha.controller import board
 from loadmaster_ha.controller.board import Board
 from loadmaster_ha.controller.events import Recorder
+from loadmaster_ha.controller.exchange import Exchange
 from loadmaster_ha.controller.pair import PairController
 from loadmaster_ha.controller.registry import PairKey, Pairs
 from loadmaster_ha.controller.report import Reporter
@@ -110,12 +111,20 @@ class Stage:
         self.pairs = Pairs()
         self.pairs.update(self.cluster.body)
         recorder = Recorder(self.cluster, instance="test")
+        self.woken = []
+        self.exchange = Exchange(
+            wake_azure=lambda _: None,
+            wake_units=self.woken.append,
+            refresh_watch=lambda _: None,
+            stored=lambda _: {},
+        )
         self.controller = PairController(
             kubernetes=self.cluster,
             sessions=self.sessions,
             pairs=self.pairs,
             reporter=Reporter(Board(self.cluster, recorder, self.metrics), recorder, self.metrics),
             permit=lambda: None,
+            exchange=self.exchange,
         )
 
     async def visit(self, *, woken=False) -> Next:

@@ -109,6 +109,10 @@ class UnitsController:
                     await self.forget(visit.key)
             return Next(VisitOutcome.ERROR)
 
+    def knows(self, key: PairKey) -> bool:
+        """Whether the pair's units were visited."""
+        return key in self._memories
+
     async def forget(self, key: PairKey) -> None:
         """The pair is gone, or not managed any more. A visit under way ends first."""
         if key in self._visited:
