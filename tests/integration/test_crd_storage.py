@@ -12,8 +12,9 @@ from tests.support.pairs import Pairs, changed, install_crd, public_pair, short_
 from tests.support.schema_values import accepted
 
 from controlplane.server import ApiError
+from loadmaster_ha.controller.references import Kind, references_of
 from loadmaster_ha.domain.ha import Role
-from loadmaster_ha.domain.units import Active, ObservedState, Trigger
+from loadmaster_ha.domain.units import Active, ObservedState, Trigger, UnitKind
 from loadmaster_ha.resources import crd
 from loadmaster_ha.resources.azure import MAX_TAGS
 from loadmaster_ha.resources.loadmasterpair import MAX_SERVICES, LoadMasterPairSpec
@@ -29,6 +30,8 @@ from loadmaster_ha.resources.status import (
     LoadMasterPairStatus,
     OperationStyle,
     SecondsRange,
+    SwitchoverOutcome,
+    SwitchoverStatus,
     UnitStatus,
     Verb,
 )
@@ -295,6 +298,35 @@ def test_a_full_status_is_stored_as_written(pairs):
         expected_failover=ExpectedFailover(
             process_died_seconds=SecondsRange(min=0, max=5), silent_seconds=SecondsRange(min=10, max=15)
         ),
+        active=Active.MASTER,
+        units=(
+            UnitStatus(
+                role=Role.MASTER,
+                kind=UnitKind.APPLIANCE,
+                address="10.0.2.4",
+                state=ObservedState.ACTIVE,
+                firmware="7.2.54.12.22642.RELEASE",
+                identity="1234567",
+                certificate_fingerprint="ab" * 32,
+                secret_version="cd" * 16,
+                mode_written_at_boot="Fri, 08 Aug 25 10:07:09 UTC",
+            ),
+            UnitStatus(role=Role.SLAVE, state=ObservedState.UNKNOWN, last_seen_time=NOW),
+        ),
+        last_failover=FailoverStatus(
+            time=NOW,
+            from_=Active.SLAVE,
+            to=Active.MASTER,
+            trigger=Trigger.FAILBACK,
+            reason="The master answers again.",
+            duration_seconds=0.75,
+        ),
+        last_switchover=SwitchoverStatus(
+            requested="slave",
+            outcome=SwitchoverOutcome.REFUSED,
+            reason="Appliances know no planned switch-over.",
+            time=NOW,
+        ),
         pending=("probes[lm_web_health] waits for Azure",),
         azure=AzureStatus(
             operations=(
@@ -373,6 +405,7 @@ def test_the_examples_are_there():
     assert PAIRS_OF_EXAMPLES == [
         "pair-guide.yaml",
         "pair-kemp360.yaml",
+        "pair-managed.yaml",
         "pair-minimal.yaml",
         "pair-multi-arm.yaml",
         "pair-public.yaml",
@@ -386,6 +419,27 @@ def test_the_secret_of_the_examples_is_accepted_and_holds_nothing_real(pairs):
     stored = pairs.plane.request("POST", secrets, manifest)
     assert sorted(stored["data"]) == ["clientID", "clientSecret", "tenantID"]
     assert manifest["stringData"]["clientSecret"] == "replace-me"
+
+
+def documents(example):
+    return [*yaml.safe_load_all((EXAMPLES / example).read_text(encoding="utf-8"))]
+
+
+def test_the_secrets_of_the_managed_example_are_there_accepted_and_hold_nothing_real(pairs):
+    stored = {}
+    for manifest in documents("secret-units.yaml"):
+        assert {value.strip() for key, value in manifest["stringData"].items() if key != "username"} == {
+            "replace-me"
+        }
+        manifest["metadata"]["namespace"] = pairs.namespace
+        path = f"/api/v1/namespaces/{pairs.namespace}/secrets?dryRun=All&fieldValidation=Strict"
+        stored[manifest["metadata"]["name"]] = pairs.plane.request("POST", path, manifest)["data"]
+    (manifest,) = documents("pair-managed.yaml")
+    spec = LoadMasterPairSpec.model_validate(manifest["spec"])
+    named = {each.name for each in references_of("edge", spec) if each.kind is Kind.SECRET}
+    assert named == stored.keys()
+    assert spec.high_availability.shared_secret_ref.key in stored["shop-partner"]
+    assert spec.slave.management.tls.ca_secret_ref.key in stored["lm-ca"]
 
 
 @st.composite

@@ -6,14 +6,21 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 import yaml
+from tests.support.cluster_objects import endpoint_slice, secret, service
 from tests.support.emulator import running_emulator
 from tests.support.live_pairs import manifest
 from tests.support.operator import OperatorProcess
-from tests.support.pairs import install_crd
+from tests.support.pairs import changed, install_crd, managed_pair
 from tests.support.rig import Stage, rigged
 from tests.support.world import World
 
 from controlplane.server import ControlPlane
+from loadmaster_ha.controller.kubernetes import Kubernetes, KubernetesError, load_configuration
+from loadmaster_ha.controller.registry import PairKey
+from loadmaster_ha.controller.unit_sources import UnitSources
+from loadmaster_ha.domain.reading import Present
+from loadmaster_ha.planning.target import PairIdentity, PairTarget
+from loadmaster_ha.resources.loadmasterpair import LoadMasterPairSpec
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.controlplane]
 
@@ -52,14 +59,19 @@ async def install_example(rig):
     return (await rig.pairs.request("POST", account, request))["status"]["token"]
 
 
+def write_kubeconfig(stage, token):
+    """The plane's kubeconfig with the token of the example's ServiceAccount."""
+    config = yaml.safe_load(stage.plane.kubeconfig.read_text(encoding="utf-8"))
+    config["users"][0]["user"] = {"token": token}
+    kubeconfig = stage.directory / "rights.kubeconfig"
+    kubeconfig.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return kubeconfig
+
+
 async def test_the_example_grants_what_is_needed_and_nothing_more_is_asked_for(stage):
     async with rigged(stage, "rights") as rig:
         await rig.kill_operator()
-        token = await install_example(rig)
-        config = yaml.safe_load(stage.plane.kubeconfig.read_text(encoding="utf-8"))
-        config["users"][0]["user"] = {"token": token}
-        kubeconfig = stage.directory / "rights.kubeconfig"
-        kubeconfig.write_text(yaml.safe_dump(config), encoding="utf-8")
+        kubeconfig = write_kubeconfig(stage, await install_example(rig))
         operator = OperatorProcess(
             stage.plane,
             rig.pairs.namespace,
@@ -82,3 +94,57 @@ async def test_the_example_grants_what_is_needed_and_nothing_more_is_asked_for(s
             assert "orbidden" not in operator.output()
         finally:
             await asyncio.to_thread(operator.kill)
+
+
+SOURCES = {
+    "spec.highAvailability.sharedSecretRef.name": "partner",
+    "spec.services": [
+        {
+            "name": mode.lower(),
+            "port": port,
+            "virtualService": {
+                "realServersFrom": {"service": {"name": "shop", "port": "http"}, "mode": mode}
+            },
+        }
+        for mode, port in (("Endpoints", 80), ("Nodes", 81))
+    ],
+}
+
+
+async def test_the_example_lets_read_what_units_need_and_no_list_of_secrets(stage):
+    async with rigged(stage, "unit-rights") as rig:
+        await rig.kill_operator()
+        kubeconfig = write_kubeconfig(stage, await install_example(rig))
+        await put_sources(stage.plane, rig.pairs.namespace)
+        spec = LoadMasterPairSpec.model_validate(changed(managed_pair(), SOURCES)["spec"])
+        key = PairKey(rig.pairs.namespace, "web")
+        configuration = await load_configuration(str(kubeconfig))
+        woken = asyncio.Event()
+        async with Kubernetes(configuration, permit=lambda: None) as api:
+            sources = UnitSources(api, wake=lambda _: woken.set())
+            running = asyncio.create_task(sources.run())
+            sources.put(key, spec)
+            target = PairTarget(PairIdentity(*key, "uid"), spec)
+            async with asyncio.timeout(60):
+                while not all_present(found := await sources.inputs.gather(target)):
+                    await woken.wait()
+                    woken.clear()
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            assert [each.address for each in found.endpoints["endpoints"].value] == ["10.1.0.1"]
+            with pytest.raises(KubernetesError, match="secrets is forbidden"):
+                await api.list_objects(f"/api/v1/namespaces/{key.namespace}/secrets", {})
+
+
+async def put_sources(plane, namespace):
+    """A Service with one endpoint, and a Partner Shared Secret."""
+    core = f"/api/v1/namespaces/{namespace}"
+    await asyncio.to_thread(plane.request, "POST", f"{core}/services", service(type="NodePort"))
+    slices = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
+    await asyncio.to_thread(plane.request, "POST", slices, endpoint_slice(["10.1.0.1"]))
+    body = secret("partner", secret=b"a-shared-secret")
+    await asyncio.to_thread(plane.request, "POST", f"{core}/secrets", body)
+
+
+def all_present(found):
+    return all(isinstance(each, Present) for each in (found.secret_version, *found.endpoints.values()))
