@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import asyncio.sslproto
 import contextlib
+import hashlib
 import json
 import resource
 import ssl
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 JSON = dict[str, Any]
 API_KEY = "the key of all stand-ins"
 VERSION = "7.2.60.0.agent"
+APPLIANCE = "7.2.59.2.22338.RELEASE"
 COMMANDS = [
     "get",
     "getazurehaparams",
@@ -50,6 +52,13 @@ def unit_address(pair: int, role: str) -> str:
 def frontend_address(pair: int) -> str:
     """127.17.x.y."""
     return f"127.17.{pair // 250}.{1 + pair % 250}"
+
+
+def fingerprint_of(pem: str) -> str:
+    """SHA-256 of the certificate in a PEM text, lower-case hex."""
+    begin, end = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    only = begin + pem.partition(begin)[2].partition(end)[0] + end
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(only)).hexdigest()
 
 
 @dataclass
@@ -113,9 +122,10 @@ class Pair:
 class LightUnits:
     """All stand-ins of a process."""
 
-    def __init__(self, pairs: int, *, preferred: str = "0") -> None:
+    def __init__(self, pairs: int, *, preferred: str = "0", appliances: bool = False) -> None:
         self.pairs = [Pair(number) for number in range(pairs)]
         self.preferred = preferred
+        self.appliances = appliances
         self.by_address: dict[str, Unit] = {}
         self.frontends: dict[str, Pair] = {}
         self.health_port = self.management_port = 0
@@ -254,6 +264,8 @@ class _Management(asyncio.Protocol):
             return {request["param"]: self._parameter(unit, request["param"])}
         if command == "getazurehaparams":
             return self._parameters(unit)
+        if command == "listapi" and self._units.appliances:
+            return {"commands": [each for each in COMMANDS if "agent" not in each], "version": APPLIANCE}
         return _SAME_FOR_ALL.get(command) or {"frontend": frontend_address(unit.pair.number), **_PROBE}
 
     def _parameters(self, unit: Unit) -> JSON:
@@ -271,7 +283,7 @@ class _Management(asyncio.Protocol):
         known = {
             "version": VERSION,
             "serialnumber": f"{1000 + unit.pair.number}{unit.role}",
-            "hastatus": unit.state,
+            "hastatus": {"Unconnected": "Passive"}.get(unit.state, unit.state),
             "boottime": "Mon, 23 Nov 26 08:00:00 UTC",
         }
         return known.get(name, "0")
@@ -321,9 +333,9 @@ _SAME_FOR_ALL = {
 
 
 @contextlib.asynccontextmanager
-async def light_units(pairs: int, certificate: str) -> AsyncIterator[LightUnits]:
+async def light_units(pairs: int, certificate: str, **options: Any) -> AsyncIterator[LightUnits]:
     """Serve stand-ins in this process."""
-    units = LightUnits(pairs)
+    units = LightUnits(pairs, **options)
     await units.start(certificate)
     try:
         yield units

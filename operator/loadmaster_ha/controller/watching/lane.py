@@ -135,7 +135,7 @@ class WatchLane:
     # One pair: begun, changed, ended
 
     def _begin(self, key: PairKey, facts: WatchFacts) -> None:
-        watch = PairWatch(facts, self._facts.stored_watch(key))
+        watch = PairWatch(facts, self._facts.stored_watch(key), self._clock())
         watched = self._watched[key] = Watched(key, watch)
         self._figures.on_watch_begun(*key)
         self._figures.on_watched_pairs(len(self._watched))
@@ -303,7 +303,7 @@ class WatchLane:
         if self._watched.get(key) is watched:
             self.refresh(key)
         watched.to_evaluate = False
-        if self._watched.get(key) is not watched:
+        if self._watched.get(key) is not watched or not watch.settled(now):
             return
         with about(namespace=key.namespace, name=key.name):
             try:

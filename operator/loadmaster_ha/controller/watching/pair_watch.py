@@ -24,6 +24,9 @@ from loadmaster_ha.telemetry.pairs import PairSight
 RESTLESS_SECONDS: Final = 30.0
 """So long after the last news everything is polled at the fast pace."""
 
+SETTLE_SECONDS: Final = 15.0
+"""So long at most nothing is said of a pair whose watch has just begun: not everybody has been asked yet."""
+
 AZURE_ASKED_AFTER: Final = 15.0
 """Seconds for which a pair is not Active/Standby before Azure is asked: two probes and a little."""
 
@@ -68,6 +71,8 @@ class PairWatch:
 
     facts: WatchFacts
     stored: StoredWatch = field(default_factory=StoredWatch)
+    begun_at: float = 0.0
+    """Monotonic seconds."""
     units: dict[Role, UnitTrack] = field(default_factory=lambda: {role: UnitTrack(role) for role in Role})
     frontend: HealthTrack = field(default_factory=HealthTrack)
     history: History = field(init=False)
@@ -143,6 +148,22 @@ class PairWatch:
         return self.news_at + RESTLESS_SECONDS
 
     # What is to be said
+
+    def settled(self, now: float) -> bool:
+        """Whether everybody has been asked once, or has had the time to answer.
+
+        What is said before would be half of the truth: an operator that restarts would take back for a moment
+        what its predecessor had stored.
+        """
+        if now - self.begun_at >= SETTLE_SECONDS:
+            return True
+        if self.facts.frontend and self.frontend.last is None:
+            return False
+        return not any(
+            isinstance(unit.management, Absent)
+            or (unit.gate.open and role in self.facts.addresses and unit.health.last is None)
+            for role, unit in self.units.items()
+        )
 
     def view(self, now: float) -> PairView:
         """Everything known now."""
