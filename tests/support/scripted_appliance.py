@@ -122,6 +122,8 @@ class ScriptedAppliance:
         """Commands that are done once more without an answer: the connection ends."""
         self.forgets: set[str] = set()
         """Parameters (lower case) that are taken and not kept."""
+        self.forbidden: set[str] = set()
+        """Commands for which the user lacks the permission."""
         self.before: Callable[[Call], None] | None = None
         """Called with each request before it is done; may raise `Refused`."""
         self.peer: ScriptedAppliance | None = None
@@ -304,6 +306,8 @@ class ScriptedAppliance:
             self.before(call)
         if not command:
             raise Refused("Unknown command", 405)
+        if command in self.forbidden:
+            raise Refused("Permission denied", 403)
         if command in _SYNCHRONISED and self.habits.standby_refuses and self.hastatus == "Standby":
             raise Refused("This unit is on standby")
 

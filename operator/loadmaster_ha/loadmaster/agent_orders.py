@@ -50,7 +50,8 @@ async def switchover(client: Caller, to: Role, hold_seconds: int | None = None) 
         aborted = _ABORTED.search(fault.message)
         if fault.reason is not FaultReason.INVALID_REQUEST or aborted is None:
             raise
-        return SwitchoverAnswer(done=False, reason=aborted["reason"], detail=aborted["detail"].strip())
+        detail = f"{aborted['detail'].strip().rstrip('.')}."
+        return SwitchoverAnswer(done=False, reason=aborted["reason"], detail=detail)
     told = answer.fields or {}
     return SwitchoverAnswer(done=True, reason=_text(told.get("reason")), detail=_text(told.get("detail")))
 

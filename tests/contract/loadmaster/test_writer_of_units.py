@@ -1,4 +1,4 @@
-"""Every planned change of a unit, carried out over HTTPS: on our agent, and on an appliance by v1 and by v2."""
+"""Every planned change of a unit, carried out over HTTPS: on our agent, and on an appliance by v1 and v2."""
 
 import dataclasses
 
