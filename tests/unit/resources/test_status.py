@@ -3,12 +3,23 @@
 import jsonschema
 
 from loadmaster_ha.azure.outcomes import Operation
-from loadmaster_ha.controller.status import Situation, render
+from loadmaster_ha.controller.status import Situation
+from loadmaster_ha.controller.status_pair import Parts, render
+from loadmaster_ha.controller.status_units import UnitRow, UnitsSituation
+from loadmaster_ha.controller.watching.model import Failover, UnitSight, WatchSituation
 from loadmaster_ha.domain.findings import Finding, Severity
+from loadmaster_ha.domain.ha import Role
+from loadmaster_ha.domain.unit_changes import DeleteService
+from loadmaster_ha.domain.units import Active, ObservedState, Trigger, UnitKind
+from loadmaster_ha.domain.virtual_services import ServiceKey, VirtualService
 from loadmaster_ha.planning.arm import network
 from loadmaster_ha.planning.changes import Delete, Difference, Plan, Put, Section
+from loadmaster_ha.planning.diagnosis.model import Diagnosis, PairHealth
+from loadmaster_ha.planning.units.observation import UnitRecord
+from loadmaster_ha.planning.units.plan import UnitPlan
 from loadmaster_ha.resources import crd
 from loadmaster_ha.resources.loadmasterpair import LoadMasterPairStatus
+from loadmaster_ha.resources.status import SwitchoverOutcome, SwitchoverStatus
 
 STATUS = crd.schema()["properties"]["status"]
 BALANCER = network("11111111-2222-3333-4444-555555555555", "g" * 90, "loadBalancers", "b" * 80)
@@ -20,6 +31,40 @@ def many_changes():
     put = Put(Section.LOAD_BALANCER, BALANCER, {}, "etag", differences)
     delete = Delete(Section.LOAD_BALANCER, BALANCER, "etag", "z" * 5000)
     return (put, delete) * 100
+
+
+def largest_units():
+    records = UnitRecord("i" * 200, "d" * 32, "b" * 200)
+    row = UnitRow("255.255.255.255", UnitKind.APPLIANCE, "7" * 100, "f" * 64, records)
+    service = VirtualService(0, ServiceKey("255.255.255.255", 65535), nickname="n" * 127)
+    plan = UnitPlan(
+        held_back=tuple(DeleteService(role, service, "w" * 2000) for role in Role for _ in range(60)),
+        findings=tuple(Finding("Waits", "m" * 2000, severity) for severity in Severity for _ in range(30)),
+        reboots_owed=dict.fromkeys(Role, "y" * 2000),
+    )
+    switchover = SwitchoverStatus(
+        requested="slave", outcome=SwitchoverOutcome.ABORTED, reason="r" * 1024, time=NOW, gap_seconds=0.0
+    )
+    return UnitsSituation(7, plan=plan, rows=dict.fromkeys(Role, row), switchover=switchover)
+
+
+def largest_watch():
+    states = dict.fromkeys(Role, ObservedState.UNCONNECTED)
+    diagnosis = Diagnosis(
+        PairHealth.BALANCER_MISCONFIGURED,
+        Active.UNKNOWN,
+        states,
+        healthy=False,
+        cause="c" * 2000,
+        evidence=("e" * 2000,) * 50,
+        remedy="r" * 2000,
+        serving=False,
+    )
+    sights = {
+        role: UnitSight(role, UnitKind.AGENT, ObservedState.UNCONNECTED, "7" * 100, 1.8e9) for role in Role
+    }
+    failover = Failover(1.8e9, Role.SLAVE, Role.MASTER, Trigger.PROCESS_DIED, "r" * 2000, 4.25)
+    return WatchSituation(diagnosis, sights, failover)
 
 
 def test_the_largest_status_of_the_controller_fits_the_schema():
@@ -41,40 +86,10 @@ def test_the_largest_status_of_the_controller_fits_the_schema():
                 "processDiedSeconds": {"min": 0, "max": 5},
                 "silentSeconds": {"min": 10, "max": 15},
             },
-            "active": "Master",
-            "units": [
-                {
-                    "role": role,
-                    "kind": "Appliance",
-                    "address": "255.255.255.255",
-                    "state": "Unconnected",
-                    "firmware": "7.2.54.12.22642.RELEASE",
-                    "lastSeenTime": NOW,
-                    "certificateFingerprint": "f" * 64,
-                    "identity": "i" * 128,
-                    "secretVersion": "d" * 64,
-                    "modeWrittenAtBoot": "b" * 64,
-                }
-                for role in ("Master", "Slave")
-            ],
-            "lastFailover": {
-                "time": NOW,
-                "from": "Slave",
-                "to": "Master",
-                "trigger": "ProcessDied",
-                "reason": "r" * 1024,
-                "durationSeconds": 4.25,
-            },
-            "lastSwitchover": {
-                "requested": "slave",
-                "outcome": "Aborted",
-                "reason": "r" * 1024,
-                "time": NOW,
-                "gapSeconds": 0,
-            },
         },
     )
-    status = render(situation, {}, now=NOW)
+    parts = Parts(managed=True, azure=situation, units=largest_units(), watch=largest_watch())
+    status = render(parts, {}, now=NOW)
     jsonschema.validate(status, STATUS)
     # Refuses unknown fields, which the server would prune.
     parsed = LoadMasterPairStatus.model_validate(status)
@@ -82,10 +97,13 @@ def test_the_largest_status_of_the_controller_fits_the_schema():
     assert parsed.azure.operations[0].verb == "PUT"
     assert parsed.pending
     assert parsed.azure.differences
+    assert len(parsed.units) == 2
+    assert parsed.last_failover is not None
+    assert parsed.last_switchover is not None
     assert parsed.to_wire() == status
 
 
 def test_the_first_status_of_the_controller_fits_the_schema():
-    status = render(Situation(generation=1), {}, now=NOW)
+    status = render(Parts(azure=Situation(generation=1)), {}, now=NOW)
     jsonschema.validate(status, STATUS)
     assert LoadMasterPairStatus.model_validate(status).observed_generation == 1
