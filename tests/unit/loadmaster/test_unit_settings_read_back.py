@@ -33,13 +33,15 @@ def from_v2(inner, command="getazurehaparams"):
     [
         (from_v2('"HaMode":"master","HaPrefered":"1","Partner":"10.0.2.5","Port":"8444",'
                  '"HealthCheckAllInterfaces":"unset"'), MASTER),
-        (from_v2('"HaMode":"single","Partner":"unset","Port":"unset","HealthCheckAllInterfaces":"unset"'), SINGLE),
+        (from_v2('"HaMode":"single","Partner":"unset","Port":"unset",'
+                 '"HealthCheckAllInterfaces":"unset"'), SINGLE),
         (from_v2('"HaMode":"single"'), SINGLE),
         (from_v2('"HaMode":"slave","HaPrefered":0,"Partner":"lm-0.Example","Port":8444,'
                  '"HealthCheckAllInterfaces":true'),
          HighAvailabilitySettings(Mode.SLAVE, PreferredHost.NONE, "lm-0.example", 8444, all_interfaces=True)),
         (from_v1("<AzureHA><HaMode>master</HaMode><HaPrefered>1</HaPrefered><Partner>10.0.2.5</Partner>"
-                 "<Port>\n8444\n</Port><HealthCheckAllInterfaces>unset</HealthCheckAllInterfaces></AzureHA>"), MASTER),
+                 "<Port>\n8444\n</Port><HealthCheckAllInterfaces>unset</HealthCheckAllInterfaces></AzureHA>"),
+         MASTER),
         (from_v1("<AwsHA><HaMode>master</HaMode><HaPrefered>1</HaPrefered><Partner>10.0.2.5</Partner>"
                  "<Port>8444</Port></AwsHA>"), MASTER),
         (from_v1("<AzureHA><HaMode>first</HaMode><HaPrefered>1</HaPrefered><Partner>10.0.2.5</Partner>"
