@@ -22,6 +22,7 @@ from loadmaster_ha.controller.azure_view import view_of
 from loadmaster_ha.controller.conditions import ConditionStatus, ConditionType, Reason
 from loadmaster_ha.controller.credentials import CredentialsProblem, PairSessions
 from loadmaster_ha.controller.exchange import Exchange
+from loadmaster_ha.controller.finalizer import hold_on, let_go
 from loadmaster_ha.controller.gating import publishable
 from loadmaster_ha.controller.kubernetes import JSON, Kubernetes, KubernetesError
 from loadmaster_ha.controller.lease import LeaseLost
@@ -124,7 +125,7 @@ class PairController:
         units = self._exchange.units(work.key) if is_managed(target.spec) else None
         if work.deleting and (farewell := deletion.farewell(work, situation, units)) is not None:
             await self._report.event(work.body, farewell)
-            await self._let_go(work.body)
+            await let_go(self._kubernetes, work.body)
             return Next(VisitOutcome.CHANGED)
         await self._report.situation(work, situation)
         return replace(following, progress=work.progress)
@@ -280,19 +281,15 @@ class PairController:
         forced = (metadata.get("annotations") or {}).get(FORCE_DELETE) == "true"
         if metadata.get("deletionTimestamp") and forced:
             await self._report.event(body, deletion.INVALID)
-            await self._let_go(body)
+            await let_go(self._kubernetes, body)
             return Next(VisitOutcome.CHANGED)
         await self._report.invalid(body, invalid)
         return Next(VisitOutcome.WAITING)
 
     async def _hold_on(self, work: Work) -> None:
         """Before anything in Azure is ours: see to it that we get to clean up."""
-        if work.target.spec.policy.deletion is Deletion.DELETE and FINALIZER not in work.finalizers:
-            work.body = await self._kubernetes.set_finalizers(work.body, [*work.finalizers, FINALIZER])
-
-    async def _let_go(self, body: JSON) -> None:
-        finalizers = body["metadata"].get("finalizers") or ()
-        await self._kubernetes.set_finalizers(body, [each for each in finalizers if each != FINALIZER])
+        if work.target.spec.policy.deletion is Deletion.DELETE:
+            work.body = await hold_on(self._kubernetes, work.body)
 
 
 def _in_words(problem: AzureUnreachable) -> str:

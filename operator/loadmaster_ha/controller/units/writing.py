@@ -16,13 +16,13 @@ from typing import Final
 from loadmaster_ha.controller import events
 from loadmaster_ha.controller.board import Board
 from loadmaster_ha.controller.conditions import Reason
+from loadmaster_ha.controller.finalizer import hold_on
 from loadmaster_ha.controller.kubernetes import Kubernetes, KubernetesError
 from loadmaster_ha.controller.registry import PairKey
 from loadmaster_ha.controller.repetition import ENOUGH
 from loadmaster_ha.controller.status import Obstacle
 from loadmaster_ha.controller.unit_words import summary
 from loadmaster_ha.controller.units.model import Permit, UnitsWork, Write
-from loadmaster_ha.controller.work import FINALIZER
 from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.domain.reading import Present
 from loadmaster_ha.domain.unit_changes import (
@@ -164,9 +164,8 @@ class Writing:
 
     async def _hold_on(self, work: UnitsWork) -> None:
         """Before anything on the units is ours: see to it that we get to clean up."""
-        finalizers = list(work.body["metadata"].get("finalizers") or ())
-        if work.target.spec.policy.deletion is Deletion.DELETE and FINALIZER not in finalizers:
-            work.body = await self._kubernetes.set_finalizers(work.body, [*finalizers, FINALIZER])
+        if work.target.spec.policy.deletion is Deletion.DELETE:
+            work.body = await hold_on(self._kubernetes, work.body)
 
     async def _tell(self, work: UnitsWork, done: list[UnitChange]) -> None:
         """An Event for each kind of change that was made, and the count of drift."""
