@@ -99,6 +99,7 @@ class UnitClient:
             credentials.
         connections: shared by all clients of a process; without, the client has its own and closes it.
         observer: told of each request.
+        version: the only one to speak; None: the better one of those that the unit offers.
         clock: monotonic seconds.
     """
 
@@ -110,6 +111,7 @@ class UnitClient:
         *,
         connections: Connections | None = None,
         observer: CallObserver | None = None,
+        version: Version | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.endpoint = endpoint
@@ -124,6 +126,7 @@ class UnitClient:
         self._pace = Pace()
         self._turn = asyncio.Lock()
         self._choosing = asyncio.Lock()
+        self._only = version
         self._offer: Offer | None = None
         self._version: Version | None = None
         self._v2_worked = False
@@ -176,12 +179,12 @@ class UnitClient:
         Raises:
             UnitFault: they had to be asked for, and that did not work.
         """
-        if self._offer is None:
-            async with self._turn:
-                await self._chosen()
-        if self._offer is None:
-            raise UnitFault(FaultReason.BOOTING, f"{self.endpoint} was restarted meanwhile.")
-        return self._offer
+        async with self._turn, self._choosing:
+            if self._offer is None:
+                self._version = await self._choose()
+            if self._offer is None:
+                raise UnitFault(FaultReason.BOOTING, f"{self.endpoint} was restarted meanwhile.")
+            return self._offer
 
     def forget(self) -> None:
         """Ask for the unit's offer again before the next call: it was restarted, updated or replaced."""
@@ -227,28 +230,29 @@ class UnitClient:
 
         A refusal then says nothing against them.
         """
-        return version is Version.V2 and not self._v2_worked and not self._credentials.apikey
+        untried = self._only is None and not self._v2_worked
+        return version is Version.V2 and untried and not self._credentials.apikey
 
     async def _chosen(self) -> Version:
         async with self._choosing:
             if self._version is None:
-                self._version = await self._choose()
+                self._version = self._only or await self._choose()
             return self._version
 
     async def _choose(self) -> Version:
         """Ask for the unit's offer, and choose the version by it."""
         call = _Call.of("listapi")
-        version = version_choice.first_to_ask(self._credentials)
+        version = self._only or version_choice.first_to_ask(self._credentials)
         try:
             answer = await self._attempts(version, call)
         except UnitFault as fault:
-            if version is Version.V1 or fault.reason not in _NO_V2:
+            if version is Version.V1 or self._only or fault.reason not in _NO_V2:
                 raise
             version = Version.V1
             answer = await self._attempts(version, call)
         self._offer = version_choice.read_offer(answer.fields or {})
         self._v2_worked = version is Version.V2
-        return self._offer.version
+        return self._only or self._offer.version
 
     # Attempts
 
@@ -321,7 +325,9 @@ class UnitClient:
         away = self._restarted is not None and self._clock() - self._restarted < BOOT_SECONDS
         if away and reason in _STARTING and not fault.sent:
             reason = FaultReason.BOOTING
-        return UnitFault(reason, fault.message, sent=sent, seen_fingerprint=fault.seen_fingerprint)
+        return UnitFault(
+            reason, fault.message, sent=sent, seen_fingerprint=fault.seen_fingerprint, said=fault.said
+        )
 
     # What is learned on the way
 

@@ -28,8 +28,10 @@ USER_AGENT: Final = "loadmaster-operator"
 KEEP_ALIVE_SECONDS: Final = 4.0
 """How long an idle connection is kept: shorter than the 5 s after which usual servers close it, so that a
 request rarely meets a connection that is just being closed."""
-TLS_BUFFER: Final = 16 * 1024
-"""Bytes that one TLS connection holds to read into: a record of TLS. asyncio's own figure is 256 KiB."""
+TLS_BUFFER: Final = 4 * 1024
+"""Bytes that one TLS connection holds to read into: most answers fit. asyncio's own figure is 256 KiB."""
+_READ_AHEAD: Final = 64 * 1024
+"""Bytes of an answer that may wait to be read."""
 _LONGEST_HEADER: Final = 16 * 1024
 
 
@@ -72,6 +74,9 @@ class Exchange:
         if not der:
             raise UnitFault(FaultReason.MALFORMED, f"{self.endpoint} shows no certificate; nothing was sent.")
         self.seen(trusts.seen(der))
+        if self.sent:
+            # aiohttp repeats a GET by itself, at once, when the connection ends without an answer.
+            raise _without_answer(self.endpoint)
         self.sent = True
 
 
@@ -87,12 +92,12 @@ class _Request(aiohttp.ClientRequest):
 
 
 def keep_tls_connections_small() -> None:
-    """Let every TLS connection that this process opens from now on read into 16 KiB instead of 256 KiB.
+    """Let every TLS connection that this process opens from now on read into 4 KiB instead of 256 KiB.
 
     asyncio allocates the buffer for each connection, and keeps it: 2,000 idle ones would hold half a
     gigabyte. `Connections` calls this; it is a setting of the process, since asyncio has no other place
-    for it (`asyncio.sslproto.SSLProtocol.max_size`). A TLS record has no more than 16 KiB, so that larger
-    buffers save few system calls.
+    for it (`asyncio.sslproto.SSLProtocol.max_size`). Large answers take more system calls then, which costs
+    less than parsing them.
     """
     asyncio.sslproto.SSLProtocol.max_size = TLS_BUFFER
 
@@ -193,7 +198,7 @@ class Connections:
                 request_class=_Request,
                 auto_decompress=False,
                 trust_env=False,
-                read_bufsize=TLS_BUFFER,
+                read_bufsize=_READ_AHEAD,
                 max_line_size=_LONGEST_HEADER,
                 max_field_size=_LONGEST_HEADER,
             )
@@ -258,6 +263,10 @@ def _ended(cause: object) -> bool:
     )
 
 
+def _without_answer(where: Endpoint) -> UnitFault:
+    return UnitFault(FaultReason.RATE_LIMITED, f"{where} ended the connection without an answer.", sent=True)
+
+
 def _after_sending(exchange: Exchange, problem: Exception, seconds: float) -> UnitFault:
     where = exchange.endpoint
     if isinstance(problem, TimeoutError):
@@ -274,9 +283,7 @@ def _after_sending(exchange: Exchange, problem: Exception, seconds: float) -> Un
             sent=True,
         )
     if isinstance(problem, aiohttp.ServerDisconnectedError) or _ended(problem):
-        return UnitFault(
-            FaultReason.RATE_LIMITED, f"{where} ended the connection without an answer.", sent=True
-        )
+        return _without_answer(where)
     if isinstance(problem, OSError):
         why = problem.strerror or type(problem).__name__
         return UnitFault(FaultReason.ANSWER_LOST, f"The connection to {where} was lost: {why}.", sent=True)

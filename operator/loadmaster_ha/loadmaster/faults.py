@@ -143,6 +143,7 @@ class UnitFault(Exception):  # noqa: N818 - the word of conditions and documenta
         sent: whether the unit may have acted on the request: then read before trying again.
         seen_fingerprint: SHA-256 in lower-case hex of the certificate that the unit showed, when it is not
             trusted; for a person to compare and pin.
+        said: the unit's own words, redacted, on one line; empty when there are none.
     """
 
     def __init__(
@@ -152,12 +153,14 @@ class UnitFault(Exception):  # noqa: N818 - the word of conditions and documenta
         *,
         sent: bool = False,
         seen_fingerprint: str | None = None,
+        said: str = "",
     ) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.sent = sent
         self.seen_fingerprint = seen_fingerprint
+        self.said = said
 
     @property
     def remedy(self) -> str:

@@ -55,9 +55,10 @@ def _is_of_api(version: Version, command: Command, reply: HttpReply) -> bool:
 
 
 def _refusal(reason: FaultReason, status: int, text: str, where: str, command: Command) -> UnitFault:
-    message = recognition.sentence(reason, status, recognition.shortened(text), where, command)
+    said = recognition.shortened(text)
+    message = recognition.sentence(reason, status, said, where, command)
     # What failed inside of the unit may be half done; what it refused is not done.
-    return UnitFault(reason, message, sent=reason is FaultReason.UNAVAILABLE)
+    return UnitFault(reason, message, sent=reason is FaultReason.UNAVAILABLE, said=said)
 
 
 def _malformed(reply: HttpReply, where: str, why: str) -> UnitFault:

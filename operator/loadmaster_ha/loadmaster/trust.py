@@ -125,9 +125,11 @@ def _system() -> ssl.SSLContext:
 
 @lru_cache(maxsize=_MOST_CONTEXTS)
 def _given(pem: str) -> ssl.SSLContext:
+    # Not `create_default_context`: that takes the system's authorities where none are given.
+    context = _lenient(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     try:
-        context = _lenient(ssl.create_default_context(cadata=pem))
-    except (ssl.SSLError, ValueError) as problem:
+        context.load_verify_locations(cadata=pem)
+    except (ssl.SSLError, ValueError, TypeError) as problem:
         raise ValueError("it is no PEM bundle of certificates") from problem
     if not context.cert_store_stats()["x509"]:
         raise ValueError("there is no certificate in it")
