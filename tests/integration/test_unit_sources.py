@@ -351,11 +351,18 @@ async def test_a_wrong_certificate_holds_nothing_else_up(scene, namespace, store
 
 
 @pytest.mark.parametrize(
-    ("days", "reason"), [(-1, "CertificateExpired"), (3, "CertificateExpiresSoon"), (60, None)]
+    ("begins", "days", "reason"),
+    [
+        (-90, -1, "CertificateExpired"),
+        (2, 90, "CertificateExpired"),
+        (-90, 3, "CertificateExpiresSoon"),
+        (-90, 8, None),
+        (-3, 3, None),
+    ],
 )
-async def test_a_certificate_near_its_end_is_a_warning(scene, days, reason):
+async def test_a_certificate_near_its_end_is_a_warning(scene, begins, days, reason):
     async with scene() as found:
-        await found.put("secrets", tls_secret(issue("shop.example", days=days, begins=-90)))
+        await found.put("secrets", tls_secret(issue("shop.example", days=days, begins=begins)))
         found.manifest(published(tls={"certificateSecretRef": {"name": "shop-tls"}}))
         gathered = await found.gathered()
         assert isinstance(gathered.certificates["https"], Present)

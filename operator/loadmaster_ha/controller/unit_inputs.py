@@ -10,7 +10,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Final
 
@@ -22,12 +22,12 @@ from loadmaster_ha.controller.kubernetes import KubernetesError
 from loadmaster_ha.controller.registry import PairKey
 from loadmaster_ha.controller.secrets import SecretContent, SecretName, SecretProblem, Secrets, about
 from loadmaster_ha.controller.tls_secrets import TlsMaterial, TlsSecretInvalid
-from loadmaster_ha.domain.findings import Finding, Severity
+from loadmaster_ha.domain.findings import Finding
 from loadmaster_ha.domain.reading import Absent, Present, Reading, Unknown
 from loadmaster_ha.domain.virtual_services import RealServer
 from loadmaster_ha.loadmaster.material import Material
 from loadmaster_ha.planning.target import PairTarget
-from loadmaster_ha.planning.units import shared_secret
+from loadmaster_ha.planning.units import service_reasons, shared_secret
 from loadmaster_ha.planning.units.marks import Marks
 from loadmaster_ha.planning.units.observation import WantedCertificate
 from loadmaster_ha.planning.units.reasons import Reason as UnitReason
@@ -36,8 +36,9 @@ from loadmaster_ha.resources.virtual_services import KubernetesRealServers
 
 log = logging.getLogger(__name__)
 
-EXPIRES_SOON_DAYS: Final = 7
-"""cert-manager renews 30 days before the end, or when a third of the time is left."""
+EXPIRES_SOON: Final = timedelta(days=7)
+EXPIRES_SOON_SHARE: Final = 1 / 6
+"""Whichever is less of the two; cert-manager renews when a third of the time is left."""
 
 _SCRYPT: Final = {"n": 2**14, "r": 8, "p": 1}
 """About 50 ms and 16 MiB for one try: RFC 7914's figures for interactive use."""
@@ -82,7 +83,7 @@ class UnitInputs:
         self._now = now
         self._versions: dict[PairKey, tuple[str, str, str]] = {}
         self._hashing = asyncio.Lock()
-        self._materials: dict[SecretName, tuple[SecretContent, TlsMaterial | str]] = {}
+        self._certificates: dict[PairKey, dict[SecretName, _Understood]] = {}
 
     async def gather(self, target: PairTarget, *, fresh: bool = False) -> Gathered:
         """Everything that the units' side of a manifest refers to.
@@ -90,18 +91,21 @@ class UnitInputs:
         What cannot be read or used is `Unknown` or `Absent` with words that name the field: one bad Secret
         holds nothing else up. `fresh` reads Secrets anew: somebody has touched the pair.
         """
+        key = PairKey(target.identity.namespace, target.identity.name)
         secret, version = await self._shared_secret(target, fresh=fresh)
+        understood: dict[SecretName, _Understood] = {}
         certificates: dict[str, Reading[WantedCertificate]] = {}
         pems: dict[str, str] = {}
         findings: list[Finding] = []
         for service in target.spec.services:
-            found = await self._certificate(target, service, fresh=fresh)
+            found = await self._certificate(target, service, understood, fresh=fresh)
             if found is None:
                 continue
             certificates[service.name] = found.wanted
             findings += found.findings
             if isinstance(found.wanted, Present) and found.material is not None:
                 pems[found.wanted.value.name] = found.material.pem
+        self._certificates[key] = understood
         return Gathered(
             version,
             MappingProxyType(certificates),
@@ -117,6 +121,7 @@ class UnitInputs:
     def forget(self, pair: PairKey) -> None:
         """The pair is gone."""
         self._versions.pop(pair, None)
+        self._certificates.pop(pair, None)
 
     async def _shared_secret(self, target: PairTarget, *, fresh: bool) -> tuple[str, Reading[str]]:
         reference = target.spec.high_availability.shared_secret_ref
@@ -151,7 +156,12 @@ class UnitInputs:
         return version
 
     async def _certificate(
-        self, target: PairTarget, service: Service, *, fresh: bool
+        self,
+        target: PairTarget,
+        service: Service,
+        understood: "dict[SecretName, _Understood]",
+        *,
+        fresh: bool,
     ) -> "_FoundCertificate | None":
         if service.virtual_service is None or service.virtual_service.tls is None:
             return None
@@ -165,7 +175,10 @@ class UnitInputs:
             return _FoundCertificate(kind(problem.reason.value, problem.message))
         except KubernetesError as problem:
             return _FoundCertificate(Unknown("KubernetesUnreachable", str(problem)))
-        material = self._material(name, content)
+        key = PairKey(target.identity.namespace, target.identity.name)
+        known = understood.get(name) or self._certificates.get(key, {}).get(name)
+        understood[name] = known if known is not None and known.of == content else _understand(content)
+        material = understood[name].found
         if isinstance(material, str):
             message = f"{about(name, path)}: {material}."
             return _FoundCertificate(Absent(Reason.SECRET_INVALID.value, message))
@@ -176,32 +189,17 @@ class UnitInputs:
         )
         return _FoundCertificate(Present(wanted), material, self._time_of(material, about(name, path), path))
 
-    def _material(self, name: SecretName, content: SecretContent) -> TlsMaterial | str:
-        """What is in a Secret, or what is wrong with it; made once for the same content."""
-        known = self._materials.get(name)
-        if known is not None and known[0] == content:
-            return known[1]
-        found: TlsMaterial | str
-        try:
-            found = tls_secrets.read(
-                content.data.get(tls_secrets.CERTIFICATE_KEY, b""),
-                content.data.get(tls_secrets.PRIVATE_KEY, b""),
-            )
-        except TlsSecretInvalid as problem:
-            found = str(problem)
-        self._materials[name] = (content, found)
-        return found
-
     def _time_of(self, material: TlsMaterial, where: str, path: str) -> tuple[Finding, ...]:
         now = self._now()
         wrong = material.problem_at(now)
         if wrong is not None:
-            message = f"{where}: the certificate {wrong}, and clients refuse it. Renew it."
-            return (Finding("CertificateExpired", message, Severity.WARNING, path),)
+            return (service_reasons.finding(_EXPIRED, path, f"{where}: the certificate {wrong}"),)
         left = material.not_after - now
-        if left.days < EXPIRES_SOON_DAYS:
-            message = f"{where}: the certificate expires in {left.days} days. See why it is not renewed."
-            return (Finding("CertificateExpiresSoon", message, Severity.WARNING, path),)
+        if left < min(EXPIRES_SOON, (material.not_after - material.not_before) * EXPIRES_SOON_SHARE):
+            days = left.days
+            span = f"less than {days + 1} days" if days else "less than a day"
+            what = f"{where}: the certificate is valid for {span} more"
+            return (service_reasons.finding(_EXPIRES_SOON, path, what),)
         return ()
 
     def _endpoints(self, target: PairTarget) -> Mapping[str, Reading[tuple[RealServer, ...]]]:
@@ -217,6 +215,28 @@ class UnitInputs:
                 real_servers(wanted, service.protocol, facts.value) if isinstance(facts, Present) else facts
             )
         return found
+
+
+_EXPIRED: Final = service_reasons.ServiceReason.CERTIFICATE_EXPIRED
+_EXPIRES_SOON: Final = service_reasons.ServiceReason.CERTIFICATE_EXPIRES_SOON
+
+
+@dataclass(frozen=True, slots=True)
+class _Understood:
+    """What is in a Secret, or what is wrong with it."""
+
+    of: SecretContent
+    found: TlsMaterial | str
+
+
+def _understand(content: SecretContent) -> _Understood:
+    try:
+        material = tls_secrets.read(
+            content.data.get(tls_secrets.CERTIFICATE_KEY, b""), content.data.get(tls_secrets.PRIVATE_KEY, b"")
+        )
+    except TlsSecretInvalid as problem:
+        return _Understood(content, str(problem))
+    return _Understood(content, material)
 
 
 @dataclass(frozen=True, slots=True)

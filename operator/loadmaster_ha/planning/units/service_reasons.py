@@ -25,6 +25,8 @@ class ServiceReason(StrEnum):
     CERTIFICATE_NOT_FOUND = "CertificateNotFound"
     CERTIFICATE_UNKNOWN = "CertificateUnknown"
     CERTIFICATE_NOT_COMPARABLE = "CertificateNotComparable"
+    CERTIFICATE_EXPIRED = "CertificateExpired"
+    CERTIFICATE_EXPIRES_SOON = "CertificateExpiresSoon"
     REAL_SERVERS_NOT_FOUND = "RealServersNotFound"
     REAL_SERVERS_UNKNOWN = "RealServersUnknown"
     NO_REAL_SERVERS = "NoRealServers"
@@ -94,6 +96,18 @@ CATALOGUE: Final[dict[ServiceReason, Explanation]] = {
         "Secret. It is left as it is.",
         "Look at what the service presents; to have it written anew, delete it on the unit while no service "
         "uses it.",
+    ),
+    ServiceReason.CERTIFICATE_EXPIRED: Explanation(
+        _I,
+        "The certificate in the Secret has expired or is not valid yet: clients refuse it. The service is "
+        "kept up with it all the same.",
+        "Renew the certificate; with cert-manager see the events of its Certificate.",
+    ),
+    ServiceReason.CERTIFICATE_EXPIRES_SOON: Explanation(
+        _I,
+        "The certificate in the Secret expires within seven days (or a sixth of its life, if that is less) "
+        "and has not been renewed yet.",
+        "Find out why it is not renewed; with cert-manager see the events of its Certificate.",
     ),
     ServiceReason.REAL_SERVERS_NOT_FOUND: Explanation(
         _B,
