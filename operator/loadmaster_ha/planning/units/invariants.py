@@ -38,11 +38,13 @@ def _modes(before: Situation, change: WriteMode, after: Situation) -> Iterator[s
     modes = [member.mode for member in after.members.values()]
     if len(modes) > 1 and modes[0] is modes[1] and modes[0] is not Mode.SINGLE:
         yield f"both units would be set to {modes[0]}"
-    partner = before.partner(change.role)
+    member, partner = before.members.get(change.role), before.partner(change.role)
     if change.mode is Mode.SINGLE:
         return
-    if partner is None:
-        yield "the other unit's mode is not known"
+    if partner is None or member is None:
+        yield "the mode of a unit is not known"
+    elif not member.may_become(change.mode, partner):
+        yield f"it, or the other unit, may run in a role that does not go with {change.mode}"
     elif change.mode in partner.may_run_as:
         yield f"the other unit may run as {change.mode} too"
 

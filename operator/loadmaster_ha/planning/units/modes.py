@@ -19,12 +19,22 @@ def next_mode(situation: Situation) -> WriteMode | None:
         return None
     differing = [member for member in situation.in_order() if not member.mode_is_wanted]
     for member in differing:
-        if member.wanted.mode not in _other(situation, member).may_run_as:
+        if member.may_become(member.wanted.mode, situation.members[member.role.partner]):
             return set_mode(member, member.wanted.mode)
     for member in differing:
         if member.mode is not Mode.SINGLE:
             return set_mode(member, Mode.SINGLE)
-    return None
+    return None if differing else _way_out(situation)
+
+
+def _way_out(situation: Situation) -> WriteMode | None:
+    """Both are set as wanted and run in each other's role: neither may be rebooted before the other one."""
+    waiting = [
+        member
+        for member in situation.in_order()
+        if member.owes_reboot and member.mode in situation.members[member.role.partner].may_run_as
+    ]
+    return set_mode(waiting[0], Mode.SINGLE) if len(waiting) == len(Role) else None
 
 
 def set_mode(member: Member, mode: Mode) -> WriteMode:
@@ -42,11 +52,7 @@ def serves_in_the_others_role(situation: Situation) -> Role | None:
     for member in situation.members.values():
         opposite = Mode(member.role.partner.value)
         other = situation.partner(member.role)
-        alike = other is not None and other.mode is member.mode and other.runs_as is not member.mode.SINGLE
+        alike = other is not None and other.mode is member.mode and other.runs_as is not Mode.SINGLE
         if member.is_active and member.runs_as is opposite and not alike:
             return member.role
     return None
-
-
-def _other(situation: Situation, member: Member) -> Member:
-    return situation.members[member.role.partner]

@@ -157,7 +157,7 @@ CATALOGUE: Final[dict[Reason, Explanation]] = {
     Reason.REBOOT_WAITS: Explanation(
         _W,
         "A unit has to be rebooted, and it would interrupt somebody now.",
-        "The message says what is waited for, and what a person can do.",
+        "The message says what is waited for. Or reboot it yourself when an interruption is acceptable.",
     ),
     Reason.REBOOT_LEFT_TO_PERSON: Explanation(
         _I,

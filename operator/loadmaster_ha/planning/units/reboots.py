@@ -73,7 +73,7 @@ def _impediments(situation: Situation, partner: Member, serving: Member) -> Iter
     name = f"the {partner.role.lower()}"
     if partner.facts.state not in (ObservedState.STANDBY, ObservedState.ACTIVE):
         yield f"{name} is {partner.facts.state}, not Standby"
-    if partner.runs_alone or partner.owes_reboot:
+    if partner.runs_alone or (partner.owes_reboot and not partner.is_active):
         yield f"{name} has to be rebooted first"
     if partner.facts.agent is not None and partner.facts.agent.draining:
         yield f"{name} is drained"
@@ -129,10 +129,7 @@ def _interruption(situation: Situation, member: Member, partner: Member, policy:
         return f"it serves, and policy.reboots is WhenIdle. {_how_to_free(member)}"
     cannot = cannot_take_over(situation, partner, member)
     if cannot and situation.presumed_serving(member):
-        return (
-            f"it has virtual services and is presumed to serve, and {cannot}. Reboot it yourself when an "
-            "interruption is acceptable"
-        )
+        return f"it has virtual services and is presumed to serve, and {cannot}"
     return f"it serves, and {cannot}; it waits until the other one can take over" if cannot else None
 
 

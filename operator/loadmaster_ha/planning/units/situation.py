@@ -63,28 +63,53 @@ class Member:
     def owes_reboot(self) -> bool:
         """Whether its mode is not known to be in force.
 
-        Where a unit cannot tell (appliances: whether a mode takes effect without a reboot is not documented),
-        the guide's step 9 of section 7 decides: a reboot is owed for a mode that was written since it booted.
+        A node agent tells what is in force. Of an appliance it is not documented whether another mode takes
+        effect without a reboot, and what reads back is what is set; so the guide's step 9 of section 7
+        decides: a reboot is owed for a mode that was written since it booted.
         """
-        if self.facts.mode_in_force is not None:
-            return self.facts.mode_in_force is not self.mode
+        in_force = self.facts.mode_in_force
+        if in_force is not None and in_force is not self.mode:
+            return True
+        if self.is_agent:
+            return False
+        if in_force is None and self.mode is Mode.SINGLE and self.facts.state in IN_A_PAIR:
+            return True
         return bool(self.record.mode_written_at_boot) and self.record.mode_written_at_boot == self.facts.boot
 
     @property
     def may_run_as(self) -> frozenset[Mode]:
         """Every mode that it may be running as, now or after a reboot."""
-        if self.facts.mode_in_force is not None:
-            return frozenset({self.mode, self.facts.mode_in_force})
-        return frozenset(Mode) if self.owes_reboot else frozenset({self.mode})
+        in_force = self.facts.mode_in_force
+        if self.is_agent or in_force is Mode.SINGLE:
+            return frozenset({self.mode, in_force or self.mode})
+        if not self.owes_reboot:
+            return frozenset({self.mode})
+        # It came from single mode, through which `may_become` leads; to single mode it came from anywhere.
+        return frozenset(Mode) if self.mode is Mode.SINGLE else frozenset({self.mode, Mode.SINGLE})
+
+    def may_become(self, mode: Mode, partner: "Member") -> bool:
+        """Whether the unit may be set to this mode now.
+
+        Never to one that the partner may be running as. An appliance does not tell which role it is running
+        in, so it goes from one role to the other through single mode only, and through a reboot in it; unless
+        the partner tells by its own role which one it must be.
+        """
+        if mode in partner.may_run_as:
+            return False
+        if self.is_agent or self.runs_alone:
+            return True
+        if not partner.runs_alone and not partner.owes_reboot and Mode.SINGLE is not partner.mode:
+            # They serve as a pair, so this one has the role that the partner has not; or both have the same
+            # one, and nothing can become worse.
+            return True
+        return mode is self.mode
 
     @property
     def runs_alone(self) -> bool:
         """Whether it runs in single mode, as far as can be told."""
         if self.facts.mode_in_force is not None:
             return self.facts.mode_in_force is Mode.SINGLE
-        if self.facts.state in IN_A_PAIR:
-            return False
-        return self.mode is Mode.SINGLE or self.owes_reboot
+        return self.mode is Mode.SINGLE and self.facts.state not in IN_A_PAIR
 
     @property
     def runs_as(self) -> Mode:
@@ -93,8 +118,8 @@ class Member:
 
     @property
     def is_active(self) -> bool:
-        """Whether it says that it is active."""
-        return self.facts.state is ObservedState.ACTIVE
+        """Whether it says that it is the active one of a pair; in single mode a unit is nobody's."""
+        return self.facts.state is ObservedState.ACTIVE and not self.runs_alone
 
     @property
     def services(self) -> frozenset[tuple[int, str]] | None:
