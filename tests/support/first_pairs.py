@@ -26,7 +26,7 @@ JSON = dict[str, Any]
 
 PATIENCE_SECONDS: Final = 60.0
 """A safety limit for what takes a few seconds."""
-QUICK: Final = {"failover": {"failbackDelaySeconds": 3, "drainSeconds": 3, "finishSeconds": 5}}
+QUICK: Final = {"failover": {"failbackDelaySeconds": 3, "drainSeconds": 6, "finishSeconds": 5}}
 """Waits of the agent that are long on purpose; 10, 15 and 30 s otherwise."""
 PROBE_INTERVAL: Final = 1.0
 """The emulator's, in seconds; what Azure is told stays 5."""

@@ -1,4 +1,4 @@
-"""Whole pairs: API server, operator, emulated Azure, two units; on a loopback of their own if root is there."""
+"""Whole pairs: API server, operator, emulated Azure, two units; on a loopback of their own, given root."""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
