@@ -15,6 +15,7 @@ from loadmaster_ha.planning.interfaces import our_memberships, strangers
 from loadmaster_ha.planning.layout import LOAD_BALANCERS, Layout, interface_memberships
 from loadmaster_ha.planning.observation import AddressQuestion, Need, Observation, Resource
 from loadmaster_ha.planning.public_address import creates_address
+from loadmaster_ha.planning.real_server_paths import groups_of_real_servers
 from loadmaster_ha.planning.security_groups import attached_groups
 
 
@@ -82,6 +83,14 @@ def other_balancers(layout: Layout, interface: Resource | None) -> Iterator[Reso
             yield reference.top
 
 
+def only_for_real_servers(layout: Layout, observation: Observation) -> frozenset[ResourceID]:
+    """Groups that serve only the look at the ways to real servers: nothing depends on them."""
+    own = {*layout.security_groups}
+    for attachment in layout.attachments:
+        own.update(attached_groups(observation, attachment.subnet(observation), attachment.interface))
+    return frozenset(groups_of_real_servers(layout, observation)) - own
+
+
 def _behind(layout: Layout, observation: Observation) -> Iterator[Need]:
     if layout.spec.azure.location is None and _creates(layout, observation):
         yield layout.resource_group
@@ -93,6 +102,7 @@ def _behind(layout: Layout, observation: Observation) -> Iterator[Need]:
             yield subnet.top
         yield from attached_groups(observation, subnet, attachment.interface)
         yield from other_balancers(layout, interface)
+    yield from groups_of_real_servers(layout, observation)
     yield from machines(layout, observation).values()
     yield from _address_question(layout, observation)
     if not has_joined(layout, observation):

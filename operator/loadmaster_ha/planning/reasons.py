@@ -65,6 +65,7 @@ class Reason(StrEnum):
     SYNCHRONISATION_BLOCKED = "SynchronisationBlocked"
     FOREIGN_DENY_RULE = "ForeignDenyRule"
     NOT_LET_IN = "NotLetInBySecurityGroup"
+    REAL_SERVER_BLOCKED = "RealServerBlocked"
     PROVISIONING_FAILED = "ProvisioningFailed"
     UPDATING = "ReferencedResourceUpdating"
 
@@ -361,6 +362,13 @@ CATALOGUE: Final[dict[Reason, Explanation]] = {
         "A security group on the way to a unit, which the manifest does not name, does not let something in "
         "that is wanted.",
         "Add the group to spec.networkSecurity.securityGroups, or add such a rule to it yourself.",
+    ),
+    Reason.REAL_SERVER_BLOCKED: Explanation(
+        _I,
+        "A security rule keeps the units from real servers of a service: outbound on the units' side or "
+        "inbound on the real servers'.",
+        "Remove the rule, narrow it, or add one with a smaller priority number that lets the units' "
+        "addresses through.",
     ),
     Reason.PROVISIONING_FAILED: Explanation(
         _B,

@@ -23,11 +23,18 @@ Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _PROBE: Final = PROBE_SOURCE.lower()
 
-_DEFAULTS: Final = (
-    ("AllowVnetInBound", "VirtualNetwork", "VirtualNetwork", "Allow", 65000),
-    ("AllowAzureLoadBalancerInBound", PROBE_SOURCE, "*", "Allow", 65001),
-    ("DenyAllInBound", "*", "*", "Deny", 65500),
-)
+_DEFAULTS: Final = {
+    "inbound": (
+        ("AllowVnetInBound", "VirtualNetwork", "VirtualNetwork", "Allow", 65000),
+        ("AllowAzureLoadBalancerInBound", PROBE_SOURCE, "*", "Allow", 65001),
+        ("DenyAllInBound", "*", "*", "Deny", 65500),
+    ),
+    "outbound": (
+        ("AllowVnetOutBound", "VirtualNetwork", "VirtualNetwork", "Allow", 65000),
+        ("AllowInternetOutBound", "*", "Internet", "Allow", 65001),
+        ("DenyAllOutBound", "*", "*", "Deny", 65500),
+    ),
+}
 
 
 class Match(Enum):
@@ -40,7 +47,7 @@ class Match(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Inbound traffic from a source (address, prefix or tag) to one port of one address."""
+    """Traffic from a source (address, prefix or tag) to one port of one address."""
 
     source: str
     destination: str
@@ -64,12 +71,23 @@ class Verdict:
 
 def inbound_rules(group: Resource) -> tuple[tuple[bool, Mapping[str, Any]], ...]:
     """The inbound rules of a group in the order in which they are asked, as (is a default rule, rule)."""
-    rules = [(False, rule) for rule in children(group, "securityRules")]
-    rules += [(True, rule) for rule in children(group, "defaultSecurityRules") or _default_rules()]
-    inbound = (
-        found for found in rules if str(properties(found[1]).get("direction", "Inbound")).lower() == "inbound"
-    )
-    return tuple(sorted(inbound, key=lambda found: _priority(found[1])))
+    return _rules(group, "inbound")
+
+
+def outbound_rules(group: Resource) -> tuple[tuple[bool, Mapping[str, Any]], ...]:
+    """The outbound rules of a group, as `inbound_rules`."""
+    return _rules(group, "outbound")
+
+
+def _rules(group: Resource, direction: str) -> tuple[tuple[bool, Mapping[str, Any]], ...]:
+    rules = [(False, rule) for rule in children(group, "securityRules") if _direction(rule) == direction]
+    defaults = [rule for rule in children(group, "defaultSecurityRules") if _direction(rule) == direction]
+    rules += [(True, rule) for rule in defaults or _default_rules(direction)]
+    return tuple(sorted(rules, key=lambda found: _priority(found[1])))
+
+
+def _direction(rule: Mapping[str, Any]) -> str:
+    return str(properties(rule).get("direction", "Inbound")).lower()
 
 
 def decide(
@@ -217,7 +235,7 @@ def _networks(prefixes: Iterable[str]) -> Iterable[Network]:
     return (network for network in map(_network, prefixes) if network is not None)
 
 
-def _default_rules() -> list[Mapping[str, Any]]:
+def _default_rules(direction: str) -> list[Mapping[str, Any]]:
     """Azure's default rules, for a group whose body does not list them."""
     return [
         {
@@ -230,8 +248,8 @@ def _default_rules() -> list[Mapping[str, Any]]:
                 "destinationAddressPrefix": destination,
                 "access": access,
                 "priority": priority,
-                "direction": "Inbound",
+                "direction": direction.capitalize(),
             },
         }
-        for name, source, destination, access, priority in _DEFAULTS
+        for name, source, destination, access, priority in _DEFAULTS[direction]
     ]

@@ -60,6 +60,7 @@ CHAIN: Final[tuple[Check, ...]] = (
     interfaces.ways_out,
     interfaces.addresses_stay,
     security.groups_are_attached,
+    security.real_servers_can_be_reached,
     balancers.probe_decides,
     balancers.nobody_holds_ours,
 )

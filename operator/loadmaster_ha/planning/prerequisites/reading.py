@@ -5,7 +5,12 @@ from typing import Final
 
 from loadmaster_ha.domain.findings import Finding, Severity
 from loadmaster_ha.domain.reading import Absent, Unknown
-from loadmaster_ha.planning.needs import all_needs, availability_sets, named_resources
+from loadmaster_ha.planning.needs import (
+    all_needs,
+    availability_sets,
+    named_resources,
+    only_for_real_servers,
+)
 from loadmaster_ha.planning.observation import AddressQuestion, Need
 from loadmaster_ha.planning.prerequisites.context import Context
 from loadmaster_ha.planning.reasons import Reason, finding
@@ -22,8 +27,9 @@ TELLING: Final = {
 
 
 def could_read(context: Context) -> Iterator[Finding]:
-    """Every need is known."""
+    """Every need is known that something depends on."""
     needs = all_needs(context.layout, context.observation)
+    needs -= only_for_real_servers(context.layout, context.observation)
     optional = _only_for_neighbours(context, needs)
     for need in sorted(needs, key=str):
         reading = _reading(context, need)

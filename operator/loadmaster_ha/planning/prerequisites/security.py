@@ -10,6 +10,7 @@ from loadmaster_ha.planning.observation import Observation
 from loadmaster_ha.planning.ownership import Owner, may_write, rule_owner
 from loadmaster_ha.planning.prerequisites.context import Context
 from loadmaster_ha.planning.reachability import Passage, Purpose, Ways, requirements
+from loadmaster_ha.planning.real_server_paths import by_service
 from loadmaster_ha.planning.reasons import Reason, finding
 from loadmaster_ha.planning.security_groups import RULES, NoFreePriority, attached_groups, plan_openings
 from loadmaster_ha.planning.security_rules import openings
@@ -70,6 +71,12 @@ def rules_are_ours(context: Context) -> Iterator[Finding]:
                 f"Security rule {name_of(rule)} in {group} is not this pair's: {description or 'undescribed'}"
             )
             yield finding(reason, "metadata.name", what)
+
+
+def real_servers_can_be_reached(context: Context) -> Iterator[Finding]:
+    """No rule that we see keeps the units from the real servers of the manifest."""
+    for found in by_service(context.layout, context.observation).values():
+        yield from found
 
 
 def nothing_is_in_front(context: Context) -> Iterator[Finding]:

@@ -23,7 +23,8 @@ class UnitPlan:
     reboots_owed: Mapping[Role, str] = field(default_factory=lambda: MappingProxyType({}))
     """Units that have to be rebooted by somebody (or wait for it), and why, in words."""
     ready_services: frozenset[str] = frozenset()
-    """Services that can answer: the balancer may publish them."""
+    """Services that can answer, each with its place on the units (`publishing.place_of`): the balancer may
+    publish them there."""
     draining: frozenset[str] = frozenset()
     """What takes its time now (real servers and services that are drained, new real servers that have not
     been checked yet). The controller remembers since when each has been named without a break and brings

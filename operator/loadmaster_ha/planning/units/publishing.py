@@ -50,9 +50,10 @@ def is_managed(spec: LoadMasterPairSpec) -> bool:
 def held_back(target: PairTarget, ready: frozenset[str] | None, observation: Observation) -> PairTarget:
     """What the Azure side may bring about now; for `planning.pair.plan(..., publish=...)`.
 
-    Services that have no virtual service of ours pass as they are. Of the others, one that is not ready is
-    left out if Azure has no rule for it, else it keeps the rule's backend port, protocol and interface. A
-    disabled one is left out. So nothing is taken from clients because something is unknown.
+    A service that is not ready is left out if Azure has no rule for it, else it keeps the rule's backend
+    port, protocol and interface; so does one that wants a port which such a one still has. A disabled one is
+    left out. Nothing is taken from clients because something is unknown. Services without a `virtualService`
+    of ours are always ready.
 
     Args:
         target: the pair as the manifest wants it.
@@ -66,7 +67,7 @@ def held_back(target: PairTarget, ready: frozenset[str] | None, observation: Obs
         rules = _rules(layout, observation)
     except InvalidResourceID:
         return target
-    waiting = frozenset(each.name for each in target.spec.services if not _is_ready(each, ready))
+    waiting = frozenset(each.name for each in target.spec.services if not _is_ready(layout, each, ready))
     while True:
         services = tuple(_as_it_is(layout, target.spec.services, waiting, rules))
         pushed = _in_the_way(layout, services, waiting)
@@ -83,7 +84,12 @@ def published(layout: Layout, observation: Observation) -> Reading[frozenset[Pub
                 return reading
         rules = _rules(layout, observation)
         groups = [group for group in known_groups(observation) if our_rules(layout, group)]
-        openings = (found for group in groups for found in _openings(layout, group))
+        arms = {
+            address: attachment.arm
+            for attachment in layout.attachments
+            if (address := attachment.address(observation)) is not None
+        }
+        openings = (found for group in groups for found in _openings(layout, group, arms))
         return Present(frozenset((*rules.values(), *openings)))
     except InvalidResourceID as error:
         return Unknown("InvalidReference", str(error))
@@ -100,12 +106,30 @@ def leads_to(publication: Publication, service: str, protocol: UnitProtocol, por
     )
 
 
-def _is_ready(service: Service, ready: frozenset[str] | None) -> bool:
+def waits_for(target: PairTarget, ready: frozenset[str] | None) -> frozenset[str]:
+    """The services that are held back until they are ready, in the words of `UnitPlan.ready_services`."""
+    if not is_managed(target.spec):
+        return frozenset()
+    layout = Layout(target)
+    return frozenset(
+        place_of(layout, each)
+        for each in target.spec.services
+        if not _is_ready(layout, each, ready) and not _is_disabled(each)
+    )
+
+
+def place_of(layout: Layout, service: Service) -> str:
+    """A service and where it is on the units: what is ready at one port is not ready at another."""
+    port = service.backend_port or service.port
+    return f"{service.name} {arm_name(layout, service)}:{port}/{service.protocol.lower()}"
+
+
+def _is_ready(layout: Layout, service: Service, ready: frozenset[str] | None) -> bool:
     if service.virtual_service is None:
         return True
     if service.virtual_service.enabled is Switch.DISABLED:
         return False
-    return ready is not None and service.name in ready
+    return ready is not None and place_of(layout, service) in ready
 
 
 def _as_it_is(
@@ -147,9 +171,7 @@ def _in_the_way(layout: Layout, services: tuple[Service, ...], waiting: frozense
     return frozenset(
         each.name
         for each in services
-        if each.name not in waiting
-        and each.virtual_service is not None
-        and not taken.isdisjoint(_ports(layout, each))
+        if each.name not in waiting and not taken.isdisjoint(_ports(layout, each))
     )
 
 
@@ -190,7 +212,8 @@ def _rule(layout: Layout, rule: Mapping[str, Any], pools: Mapping[ResourceID, st
     )
 
 
-def _openings(layout: Layout, group: Resource) -> Iterator[Publication]:
+def _openings(layout: Layout, group: Resource, arms: Mapping[str, str]) -> Iterator[Publication]:
+    """What the group lets in to services. `arms`: address -> the units' interface."""
     for rule in our_rules(layout, group):
         name = name_of(rule)
         service = _service_of(layout, name)
@@ -199,8 +222,11 @@ def _openings(layout: Layout, group: Resource) -> Iterator[Publication]:
         body = properties(rule)
         protocol = UnitProtocol.UDP if str(body.get("protocol")).lower() == "udp" else UnitProtocol.TCP
         cut = len(name) == LONGEST and _CUT.fullmatch(_rest(layout, name)) is not None
+        destinations = singular_or_plural(body, "destinationAddressPrefix", "destinationAddressPrefixes")
+        reached = {arms.get(each.removesuffix("/32")) for each in destinations}
         for port in singular_or_plural(body, "destinationPortRange", "destinationPortRanges"):
-            yield Publication(service, protocol, int(port) if port.isdigit() else None, None, cut)
+            for arm in reached:
+                yield Publication(service, protocol, int(port) if port.isdigit() else None, arm, cut)
 
 
 def _service_of(layout: Layout, name: str) -> str | None:

@@ -20,11 +20,13 @@ from loadmaster_ha.domain.reading import Absent, Present, Unknown
 from loadmaster_ha.domain.unit_changes import DeleteService, ModifyService, UnitChange
 from loadmaster_ha.domain.units import ObservedState, UnitFacts, UnitKind
 from loadmaster_ha.domain.virtual_services import VirtualService
+from loadmaster_ha.planning.layout import Layout
 from loadmaster_ha.planning.units import certificates, leaving, limits
 from loadmaster_ha.planning.units.marks import Marks, Whose
 from loadmaster_ha.planning.units.observation import UnitsObservation, UnitsTarget
 from loadmaster_ha.planning.units.plan import UnitPlan
 from loadmaster_ha.planning.units.published_service import plan_service
+from loadmaster_ha.planning.units.publishing import place_of
 from loadmaster_ha.planning.units.service_reasons import ServiceReason, finding
 from loadmaster_ha.planning.units.service_view import View
 from loadmaster_ha.resources.loadmasterpair import Deletion
@@ -113,7 +115,9 @@ def _of_parts(view: View, *, deleting: bool) -> UnitPlan:
     return UnitPlan(
         changes=tuple(changes),
         findings=(*warnings, *(found for part in parts for found in part.findings)),
-        ready_services=frozenset(service.name for service, part in published if part.ready),
+        ready_services=frozenset(
+            place_of(Layout(view.target.pair), service) for service, part in published if part.ready
+        ),
         draining=frozenset(name for part in parts for name in part.draining),
         look_again=min(waits, default=None),
     )
@@ -143,13 +147,16 @@ def _is_concerned(target: UnitsTarget, units: Iterable[UnitFacts], *, deleting: 
     if not deleting and any(each.virtual_service is not None for each in target.pair.spec.services):
         return True
     marks = Marks(target.pair.identity)
-    readings = [facts.services for facts in units]
-    return any(
-        marks.whose(each.nickname) is Whose.OURS
-        for reading in readings
-        if isinstance(reading, Present)
-        for each in reading.value
-    ) or any(not isinstance(reading, Present) for reading in readings)
+    return any(_may_hold_ours(marks, facts, deleting=deleting) for facts in units)
+
+
+def _may_hold_ours(marks: Marks, facts: UnitFacts, *, deleting: bool) -> bool:
+    if not isinstance(facts.services, Present):
+        return deleting or isinstance(facts.services, Unknown)  # else nobody asked for them
+    if any(marks.whose(each.nickname) is Whose.OURS for each in facts.services.value):
+        return True
+    store = facts.certificates
+    return isinstance(store, Present) and any(marks.owns_certificate(each.name) for each in store.value)
 
 
 def _told(target: UnitsTarget, kind: UnitKind | None, *, deleting: bool) -> Iterator[Finding]:
