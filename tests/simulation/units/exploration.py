@@ -113,7 +113,7 @@ def explore(starts: Iterable[World], disturbances: int, visit: Callable[[World],
 
 
 def outcome(world: World) -> tuple[World, UnitPlan]:
-    """Where the operator brings this world when nothing disturbs it any more and every unit can be reached."""
+    """Where the operator brings this world when nothing disturbs it any more and all can be reached."""
     for role in Role:
         world = world.with_unit(role, reachable=True)
     for _ in range(LONGEST):

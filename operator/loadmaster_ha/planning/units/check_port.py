@@ -61,7 +61,8 @@ def findings(situation: Situation) -> Iterator[Finding]:
         path, role = "spec.healthCheck.port", member.role.lower()
         what = f"The {role} answers on port {member.facts.settings.port}, not on {situation.check_port}"
         if situation.running and not member.is_agent:
-            yield finding(Reason.CHECK_PORT_CHANGES, path, what)
+            interrupts = "; new connections may fail until it answers there and Azure has probed it again"
+            yield finding(Reason.CHECK_PORT_CHANGES, path, f"{what}{interrupts}")
         if waits := why_not_now(situation, member):
             yield finding(Reason.CHECK_PORT_WAITS, path, f"{what}; {waits}")
 

@@ -91,7 +91,8 @@ def _rotation(situation: Situation, member: Member) -> Finding:
     role = member.role
     what = f"The {role.lower()} still has the former Partner Shared Secret"
     if situation.complete:
-        return finding(Reason.SHARED_SECRET_ROTATION, SUBJECT, what)
+        interrupts = "; the units do not synchronise until both have the new one"
+        return finding(Reason.SHARED_SECRET_ROTATION, SUBJECT, f"{what}{interrupts}")
     waits = f"{what}, and gets the new one when the {role.partner.lower()} answers as well"
     return finding(Reason.SHARED_SECRET_WAITS, SUBJECT, waits)
 
