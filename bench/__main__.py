@@ -3,7 +3,9 @@
 import argparse
 import asyncio
 import sys
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "hack"))
 
@@ -18,20 +20,24 @@ from bench import (
     steady,
     synchronisation,
     takeover,
+    watch,
 )
 
-NAMES = (
-    "azure_economy",
-    "latency",
-    "steady",
-    "forwarding",
-    "rendering",
-    "failover",
-    "takeover",
-    "synchronisation",
-    "agent",
-    "build",
-)
+_BENCHMARKS: dict[str, tuple[Callable[..., Coroutine[Any, Any, None]], dict[str, Any]]] = {
+    "azure_economy": (azure_economy.run, {"with_az": False}),
+    "latency": (latency.run, {"samples": 3}),
+    "steady": (steady.run, {"pairs": 5, "minutes": 0.5, "changes": 20}),
+    "forwarding": (forwarding.run, {"seconds": 2, "rounds": 2}),
+    "rendering": (rendering.run, {"services": 100, "rounds": 2}),
+    "failover": (failover.run, {"trials": 20, "alone": 0, "side_by_side": 2}),
+    "takeover": (takeover.run, {"trials": 3}),
+    "synchronisation": (synchronisation.run, {"many": 100, "singles": 3, "rounds": 2}),
+    "agent": (agent.run, {"many": 100, "rest": 10, "ask": 10}),
+    "build": (build.run, {"trials": 3}),
+    "watch": (watch.run, {"pairs": 20, "idle": 10, "changes": 10}),
+}
+"""By name: what runs it, and with what when it is only to be seen that it works."""
+NAMES = tuple(_BENCHMARKS)
 
 
 def main() -> int:
@@ -49,27 +55,8 @@ def main() -> int:
 
 
 async def _run(name: str, *, quick: bool) -> None:
-    match name:
-        case "azure_economy":
-            await azure_economy.run(with_az=not quick)
-        case "latency":
-            await latency.run(samples=3 if quick else latency.SAMPLES)
-        case "rendering":
-            await (rendering.run(services=100, rounds=2) if quick else rendering.run())
-        case "forwarding":
-            await (forwarding.run(seconds=2, rounds=2) if quick else forwarding.run())
-        case "failover":
-            await (failover.run(trials=20, alone=0, side_by_side=2) if quick else failover.run())
-        case "takeover":
-            await takeover.run(trials=3 if quick else takeover.TRIALS)
-        case "synchronisation":
-            await (synchronisation.run(many=100, singles=3, rounds=2) if quick else synchronisation.run())
-        case "build":
-            await build.run(trials=3 if quick else build.TRIALS)
-        case "agent":
-            await (agent.run(many=100, rest=10, ask=10) if quick else agent.run())
-        case _:
-            await (steady.run(pairs=5, minutes=0.5, changes=20) if quick else steady.run())
+    run, sparing = _BENCHMARKS[name]
+    await (run(**sparing) if quick else run())
 
 
 if __name__ == "__main__":

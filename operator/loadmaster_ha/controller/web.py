@@ -64,11 +64,13 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 def metrics_application(registry: CollectorRegistry) -> web.Application:
-    """`/metrics` of one registry."""
+    """`/metrics` of one registry; `?name[]=NAME` for only some."""
 
-    async def metrics(_: web.Request) -> web.Response:
+    async def metrics(request: web.Request) -> web.Response:
+        names = request.query.getall("name[]", [])
+        wanted = registry.restricted_registry(names) if names else registry
         # A thousand pairs make a page of some megabytes, which must not hold up the event loop.
-        page = await asyncio.to_thread(generate_latest, registry)
+        page = await asyncio.to_thread(generate_latest, wanted)
         return web.Response(body=page, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     application = web.Application()

@@ -1,0 +1,352 @@
+"""What watching costs and how soon a change of who is active is told: 1,000 pairs, 2,000 stand-ins for units.
+
+The operator is the real one, on a real API server; the units are light stand-ins in one process of their own
+(health ports, frontends, management with long poll over TLS). Azure is the emulated one with nothing in it
+but balancers, and the pairs are only observed there: Azure's share of the work is `steady`'s. A change is a
+stand-in that turns active while its partner yields; the clock runs from that instant to the condition and
+`status.active` as a watching client gets them, to the Event, and to the metric as it is scraped.
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+import re
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+from tests.support.light_units import API_KEY, fingerprint_of, frontend_address, unit_address
+from tests.support.pem import self_signed
+from tests.support.world import LOCATION, SUBSCRIPTION
+
+from bench.report import distribution, publish, table
+from bench.steady import MIB, imports_mib
+from lab.cluster import Cluster, conditions
+from lab.stage import CREDENTIALS, ROOT, Operator, Stage, open_stage
+from loadmaster_ha.controller.kubernetes import Kubernetes, KubernetesError, load_configuration, pairs_path
+
+NAMESPACE = "watch"
+PAIRS = 1000
+IDLE_SECONDS = 120.0
+CHANGES = 300
+CHANGES_PER_SECOND = 4.0
+SAFETY_SECONDS = 900
+RESYNC_SECONDS = 15.0
+"""Between the end of one burst of patches and the next."""
+METRIC_EVERY = 10
+"""The metric is scraped for every so manyth change: a page of 1,000 pairs has megabytes."""
+
+JSON = dict[str, Any]
+
+
+async def run(
+    *,
+    pairs: int = PAIRS,
+    idle: float = IDLE_SECONDS,
+    changes: int = CHANGES,
+    rate: float = CHANGES_PER_SECOND,
+) -> None:
+    """Measure and publish."""
+    result: JSON = {"pairs": pairs, "units": 2 * pairs, "importsMiB": imports_mib()}
+    with tempfile.TemporaryDirectory(prefix="loadmaster-bench-") as name:
+        folder = Path(name)
+        async with open_stage(folder, pairs=0) as stage, Units.serve(folder, pairs) as units:
+            await _set_up(stage, units, pairs)
+            began = time.monotonic()
+            async with stage.operator() as operator, Observer.follow(stage) as observer:
+                await observer.all_healthy(pairs)
+                result["startToAllHealthySeconds"] = time.monotonic() - began
+                result |= await _idle(stage, operator, units, idle)
+                latencies = {"steady": await _change(operator, units, observer, pairs, changes, rate)}
+                resync = asyncio.create_task(_resync(stage, pairs))
+                latencies["while all pairs resync"] = await _change(
+                    operator, units, observer, pairs, changes, rate
+                )
+                resync.cancel()
+                result["rssAfterMiB"] = operator.resident_bytes() / MIB
+    result["secondsFromChange"] = latencies
+    _publish(result)
+
+
+def _publish(result: JSON) -> None:
+    shown = table(f"{result['pairs']} pairs under watch", "what", "figure")
+    for name, value in result.items():
+        if not isinstance(value, dict):
+            shown.add_row(name, f"{value:.2f}" if isinstance(value, float) else str(value))
+    for when, kinds in result["secondsFromChange"].items():
+        for kind, figures in kinds.items():
+            told = "  ".join(f"{key} {figures[key]:.3f}" for key in ("p50", "p95", "p99", "max"))
+            shown.add_row(f"change to {kind}, s, {when}", f"{told}  n {figures['n']}")
+    publish("watch", result, shown)
+
+
+# The units
+
+
+class Units:
+    """The process of the stand-ins."""
+
+    def __init__(self, process: asyncio.subprocess.Process, certificate: str) -> None:
+        self._process = process
+        self._lock = asyncio.Lock()
+        self.fingerprint = fingerprint_of(certificate)
+        self.health_port = self.management_port = 0
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def serve(cls, folder: Path, pairs: int) -> AsyncIterator[Self]:
+        """Run it."""
+        certificate = self_signed("loadmaster.test")
+        path = folder / "unit.pem"
+        path.write_text(certificate)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "tests.support.light_units", str(pairs), str(path)),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            cwd=ROOT,
+        )
+        units = cls(process, certificate)
+        try:
+            ports = await units._read()
+            units.health_port, units.management_port = ports["health"], ports["management"]
+            yield units
+        finally:
+            process.kill()
+            await process.wait()
+
+    async def say(self, command: str) -> JSON:
+        """Give a command; the answer."""
+        assert self._process.stdin is not None
+        async with self._lock:
+            self._process.stdin.write(command.encode() + b"\n")
+            return await self._read()
+
+    async def _read(self) -> JSON:
+        assert self._process.stdout is not None
+        found: JSON = json.loads(await self._process.stdout.readline())
+        return found
+
+
+async def _set_up(stage: Stage, units: Units, pairs: int) -> None:
+    await stage.cluster.ensure_namespace(NAMESPACE)
+    await stage.cluster.put_secret(NAMESPACE, "azure", CREDENTIALS)
+    await stage.cluster.put_secret(NAMESPACE, "login", {"apikey": API_KEY})
+    slots = asyncio.Semaphore(8)
+
+    async def one(number: int) -> None:
+        async with slots:
+            balancer = stage.site.id("Microsoft.Network/loadBalancers", f"web-ilb-{number}")
+            await stage.emulator.arm.request("PUT", f"/_emulator/resources{balancer}", _balancer(number))
+            await stage.cluster.apply_pair(_manifest(number, units))
+
+    await asyncio.gather(*(one(number) for number in range(pairs)))
+
+
+def _balancer(number: int) -> JSON:
+    frontend = {"privateIPAddress": frontend_address(number), "privateIPAllocationMethod": "Static"}
+    frontends = [{"name": f"lm_web-{number}_frontend", "properties": frontend}]
+    return {
+        "location": LOCATION,
+        "sku": {"name": "Standard", "tier": "Regional"},
+        "properties": {"frontendIPConfigurations": frontends},
+    }
+
+
+def _manifest(number: int, units: Units) -> JSON:
+    return {
+        "apiVersion": "loadmaster.dev/v1alpha1",
+        "kind": "LoadMasterPair",
+        "metadata": {"name": f"web-{number}", "namespace": NAMESPACE},
+        "spec": {
+            "azure": {
+                "subscriptionID": SUBSCRIPTION,
+                "resourceGroup": "edge",
+                "location": LOCATION,
+                "credentialsSecretRef": {"name": "azure"},
+            },
+            "master": _unit(number, "Master", units),
+            "slave": _unit(number, "Slave", units),
+            "loadBalancer": {
+                "name": f"web-ilb-{number}",
+                "frontend": {
+                    "subnet": {"virtualNetwork": "app", "name": "lb", "resourceGroup": "net"},
+                    "privateIPAddress": frontend_address(number),
+                },
+            },
+            "healthCheck": {"port": units.health_port},
+            "highAvailability": {"preferredHost": "None"},
+            "policy": {"mode": "Observe"},
+        },
+    }
+
+
+def _unit(number: int, role: str, units: Units) -> JSON:
+    index = 2 * number + (role == "Slave")
+    return {
+        "networkInterfaces": [{"name": "eth0", "resource": f"lm-{index}-nic"}],
+        "address": unit_address(number, role),
+        "management": {
+            "port": units.management_port,
+            "credentialsSecretRef": {"name": "login"},
+            "tls": {"fingerprintSHA256": units.fingerprint},
+        },
+    }
+
+
+# What a client of the API server sees
+
+
+@dataclass
+class Observer:
+    """Follows pairs and Events; notes when it saw what for the first time."""
+
+    health: dict[str, str] = field(default_factory=dict)
+    """Reason of PairHealthy, by pair."""
+    active: dict[tuple[str, str], float] = field(default_factory=dict)
+    """When a pair was seen with this active unit; forgotten when a change begins."""
+    events: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def follow(cls, stage: Stage) -> AsyncIterator[Self]:
+        """Watch in the background."""
+        observer = cls()
+        configuration = await load_configuration(str(stage.kubeconfig))
+        async with Kubernetes(configuration, permit=lambda: None) as kubernetes:
+            events = f"/apis/events.k8s.io/v1/namespaces/{NAMESPACE}/events"
+            tasks = [
+                asyncio.create_task(observer._watch(kubernetes, pairs_path(NAMESPACE), observer._pair)),
+                asyncio.create_task(observer._watch(kubernetes, events, observer._event)),
+            ]
+            try:
+                yield observer
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _watch(self, kubernetes: Kubernetes, path: str, told: Any) -> None:
+        version = ""
+        while True:
+            if not version:
+                objects, version = await kubernetes.list_objects(path, {})
+                for each in objects:
+                    told(each)
+            with contextlib.suppress(KubernetesError):  # it ends now and then; on from where it was
+                async for event in kubernetes.watch_objects(path, {"resourceVersion": version}):
+                    version = event["object"]["metadata"]["resourceVersion"]
+                    told(event["object"])
+
+    def _pair(self, body: JSON) -> None:
+        name, status = body["metadata"]["name"], body.get("status") or {}
+        health = conditions(body).get("PairHealthy") or {}
+        self.health[name] = str(health.get("reason"))
+        if (status.get("lastFailover") or {}).get("to") == status.get("active"):
+            self.active.setdefault((name, str(status.get("active"))), time.time())
+
+    def _event(self, body: JSON) -> None:
+        found = re.match(r"The (\w+) is active instead", body.get("note", ""))
+        if body.get("reason") == "FailedOver" and found:
+            self.events[body["regarding"]["name"], found[1].capitalize()] = time.time()
+
+    async def all_healthy(self, pairs: int) -> None:
+        """Wait until every pair is Active/Standby."""
+        async with asyncio.timeout(SAFETY_SECONDS):
+            while sum(each == "ActiveStandby" for each in self.health.values()) < pairs:
+                await asyncio.sleep(0.5)
+
+
+# The measurements
+
+
+async def _idle(stage: Stage, operator: Operator, units: Units, seconds: float) -> JSON:
+    await asyncio.sleep(45)  # the fast pace after the start is over
+    cluster: Cluster = stage.cluster
+    versions = {
+        each["metadata"]["name"]: each["metadata"]["resourceVersion"]
+        for each in await cluster.pairs(NAMESPACE)
+    }
+    counts, cpu, began = await units.say("counts"), operator.cpu_seconds(), time.monotonic()
+    await asyncio.sleep(seconds)
+    cpu, passed = operator.cpu_seconds() - cpu, time.monotonic() - began
+    after = await units.say("counts")
+    found = await cluster.pairs(NAMESPACE)
+    patched = [
+        each for each in found if versions[each["metadata"]["name"]] != each["metadata"]["resourceVersion"]
+    ]
+    return {
+        "coresSteady": cpu / passed,
+        "rssSteadyMiB": operator.resident_bytes() / MIB,
+        "pairsPatchedWhileIdle": len(patched),
+        **{f"{kind}RequestsPerSecond": (after[kind] - counts[kind]) / passed for kind in counts},
+    }
+
+
+async def _change(  # noqa: PLR0917 - the scene
+    operator: Operator, units: Units, observer: Observer, pairs: int, changes: int, rate: float
+) -> JSON:
+    """Change who is active in random pairs, one after another; how long it took to be told."""
+    began: list[tuple[str, str, float]] = []
+    metrics: list[asyncio.Task[float]] = []
+    chosen = random.sample(range(pairs), min(changes, pairs))
+    metrics_url = await _metrics_url(operator)
+    for count, number in enumerate(chosen):
+        name = f"web-{number}"
+        for role in ("Master", "Slave"):
+            observer.active.pop((name, role), None)
+            observer.events.pop((name, role), None)
+        said = await units.say(f"change {number}")
+        began.append((name, said["active"], said["time"]))
+        if count % METRIC_EVERY == 0:
+            metrics.append(asyncio.create_task(_metric(metrics_url, name, said)))
+        await asyncio.sleep(random.expovariate(rate))
+    async with asyncio.timeout(60):
+        while not all(
+            (name, role) in observer.active and (name, role) in observer.events for name, role, _ in began
+        ):
+            await asyncio.sleep(0.1)
+    return {
+        "condition": distribution([observer.active[name, role] - at for name, role, at in began]),
+        "Event": distribution([observer.events[name, role] - at for name, role, at in began]),
+        "metric": distribution(await asyncio.gather(*metrics)),
+    }
+
+
+async def _metrics_url(operator: Operator) -> str:
+    said = await operator.process.until(lambda text: '"serving": "metrics"' in text)
+    line = next(line for line in said.splitlines() if '"serving": "metrics"' in line)
+    return f"http://127.0.0.1:{json.loads(line)['port']}/metrics"
+
+
+async def _metric(url: str, name: str, said: JSON) -> float:
+    """From the change to the first scrape, of one a second, that shows it; the page's own time included."""
+    wanted = re.compile(
+        rf'^loadmaster_pair_active{{[^}}]*pair="{name}",unit="{said["active"]}"}} 1', re.MULTILINE
+    )
+    async with aiohttp.ClientSession() as session, asyncio.timeout(60):
+        while True:
+            async with session.get(url, params={"name[]": "loadmaster_pair_active"}) as response:
+                if wanted.search(await response.text()):
+                    return time.time() - said["time"]
+            await asyncio.sleep(0.2)
+
+
+async def _resync(stage: Stage, pairs: int) -> None:
+    """Have every pair looked at by all lanes at once, again as soon as a burst could be worked off."""
+    slots = asyncio.Semaphore(8)
+
+    async def one(number: int) -> None:
+        async with slots:
+            look = {"metadata": {"annotations": {"example.com/look": str(time.time())}}}
+            await stage.cluster.patch_pair(NAMESPACE, f"web-{number}", look)
+
+    while True:
+        await asyncio.gather(*(one(number) for number in range(pairs)))
+        await asyncio.sleep(RESYNC_SECONDS)
