@@ -169,3 +169,13 @@ class UnitFault(Exception):  # noqa: N818 - the word of conditions and documenta
 
     def __str__(self) -> str:
         return self.message if self.remedy.startswith("None:") else f"{self.message} {self.remedy}"
+
+
+def faults_table() -> str:
+    """The reasons as the table of the documentation."""
+    lines = ["| Reason | What it means | What to do |", "| --- | --- | --- |"]
+    lines += [
+        f"| `{reason.value}` | {explained.meaning} | {explained.remedy} |"
+        for reason, explained in EXPLANATIONS.items()
+    ]
+    return "\n".join(lines)
