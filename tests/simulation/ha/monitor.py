@@ -288,6 +288,9 @@ class Monitor:
         open_before = self._all_open.at is not None and self._all_open.at < both_since - told
         if not open_before or self._handing_at >= both_since - 1.0:
             return
+        apart = abs(self._active_at[Role.MASTER] - self._active_at[Role.SLAVE])
+        if apart < 1.0:
+            return  # both at the same instant, on what each of them had just asked
         if now - both_since > told:
             self._fail(f"both answer 200 for {now - both_since:.2f} s although every way is open")
 
