@@ -42,7 +42,7 @@ def status(fields: Mapping[str, Json] | None) -> AgentStatus:
         link_error=_text(told, "linkerror"),
         link_bytes_in=_number(told, "linkbytesin") or 0,
         link_bytes_out=_number(told, "linkbytesout") or 0,
-        sync_lag=_number(told, "synclag"),
+        sync_lag=_number(told, "synclagseconds"),
         sync_last_success=_text(told, "synclastsuccess"),
         boot_time=_text(told, "boottime"),
         notices=_texts(told, "notices"),

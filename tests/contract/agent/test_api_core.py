@@ -453,6 +453,7 @@ async def test_the_status_tells_the_partner_the_link_and_the_findings(api):
         bytes_in=10,
         bytes_out=20,
         lag=2,
+        lag_seconds=130.4,
     )
 
     reply = (await api.v2("agentstatus")).json
@@ -462,6 +463,7 @@ async def test_the_status_tells_the_partner_the_link_and_the_findings(api):
     assert reply["partnerconnected"] is True
     assert reply["linkrefusals"] == ["Unauthorised 3"]
     assert reply["synclag"] == 2
+    assert reply["synclagseconds"] == 130
     assert reply["notices"] == ["CheckPortDiffers: The partner answers on 8445."]
     assert (
         "<linkrefusals>\n<refusal>Unauthorised 3</refusal>\n</linkrefusals>"

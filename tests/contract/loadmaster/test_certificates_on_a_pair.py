@@ -137,7 +137,11 @@ async def test_a_renewal_on_the_active_unit_reaches_both_and_ends_no_connection(
             each[1].close()
         renewed = Present((Certificate(NAME, fingerprint_of(SECOND)),))
         for client, role in ((active, Role.MASTER), (standby, Role.SLAVE)):
-            assert (await observe(client, role, services=False, certificates=True)).certificates == renewed
+            facts = await observe(client, role, services=False, certificates=True)
+            assert facts.certificates == renewed
+            assert facts.agent is not None
+            assert facts.agent.partner_connected
+            assert facts.agent.sync_lag is not None
         with pytest.raises(UnitFault) as raised:
             await write(standby, *put(FIRST, Role.SLAVE, replaces=True))
         assert raised.value.reason is FaultReason.STANDBY_REFUSES

@@ -119,7 +119,8 @@ STATUS_V1 = (
     "<held>yes</held><partnerconnected>yes</partnerconnected><partner>10.0.2.4</partner>"
     "<partnermode>Master</partnermode><partnerstate>Active</partnerstate><linkbytesin>10</linkbytesin>"
     "<linkbytesout>20</linkbytesout><linkrefusals><refusal>Unauthorised 3</refusal></linkrefusals>"
-    "<synclag>2</synclag><synclastsuccess>Fri, 08 Aug 25 10:07:09 UTC</synclastsuccess>"
+    "<synclag>2</synclag><synclagseconds>130</synclagseconds>"
+    "<synclastsuccess>Fri, 08 Aug 25 10:07:09 UTC</synclastsuccess>"
     "<version>7.2.54.12.1.AGENT</version><boottime>Fri, 08 Aug 25 09:00:00 UTC</boottime>"
     "<notices><notice>ModeConflict: both are slave</notice></notices><newer>something</newer>"
 )
@@ -138,7 +139,7 @@ STATUS = AgentStatus(
     link_refusals=("Unauthorised 3",),
     link_bytes_in=10,
     link_bytes_out=20,
-    sync_lag=2,
+    sync_lag=130,
     sync_last_success="Fri, 08 Aug 25 10:07:09 UTC",
     boot_time="Fri, 08 Aug 25 09:00:00 UTC",
     notices=("ModeConflict: both are slave",),

@@ -109,6 +109,8 @@ class PartnerLinkStatus:
     last_error: str = ""
     lag: int = 0
     """Settings that the partner has not acknowledged."""
+    lag_seconds: float = 0.0
+    """How long the oldest of them has been waiting for it."""
     last_success: datetime | None = None
     """When both were last known to hold the same settings."""
 

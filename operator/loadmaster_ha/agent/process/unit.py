@@ -146,6 +146,7 @@ class NodeUnit:
             bytes_out=counters.sent_bytes,
             last_error="" if status.connected else status.message,
             lag=sync.pending,
+            lag_seconds=sync.lag,
             last_success=success,
         )
 

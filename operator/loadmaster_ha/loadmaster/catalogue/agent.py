@@ -41,6 +41,7 @@ STATUS: Final = Record(
         Texts("linkrefusals", "refusal"),
         Field("linkerror"),
         Field("synclag", Kind.NUMBER),
+        Field("synclagseconds", Kind.NUMBER),
         Field("synclastsuccess"),
         Field("version"),
         Field("boottime"),

@@ -120,6 +120,7 @@ def _status(unit: Unit) -> dict[str, Json]:
         "linkrefusals": [f"{reason} {count}" for reason, count in sorted(link.refused.items()) if count],
         "linkerror": link.last_error or None,
         "synclag": link.lag,
+        "synclagseconds": int(link.lag_seconds),
         "synclastsuccess": None if link.last_success is None else date(link.last_success),
         "version": unit.version,
         "boottime": date(unit.boot_time),
