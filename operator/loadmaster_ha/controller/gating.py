@@ -6,21 +6,20 @@
 from loadmaster_ha.controller.exchange import UnitsView
 from loadmaster_ha.planning.observation import Observation
 from loadmaster_ha.planning.target import PairTarget
-from loadmaster_ha.planning.units.publishing import held_back, is_managed
+from loadmaster_ha.planning.units.publishing import held_back, is_managed, waits_for
 
 
 def publishable(
     target: PairTarget, units: UnitsView, observation: Observation
 ) -> tuple[PairTarget, frozenset[str]]:
-    """The pair as Azure shall have it now, and the services that wait for the units.
+    """The pair as Azure shall have it now, and the services that wait for the units (as `ready` names them).
 
     The check port stays where it is as long as the units are not known to follow.
     """
     if not is_managed(target.spec):
         return target, frozenset()
     found = held_back(target, units.ready, observation)
-    now = {service.name: service for service in found.spec.services}
-    waiting = frozenset(each.name for each in target.spec.services if now.get(each.name) != each)
+    waiting = waits_for(target, units.ready)
     if units.check_port is None or units.check_port == target.spec.health_check.port:
         return found, waiting
     check = found.spec.health_check.model_copy(update={"port": units.check_port})
