@@ -34,8 +34,6 @@ class AzureView:
     findings: tuple[Finding, ...] = ()
     waiting: frozenset[str] = frozenset()
     """Services that are left out, or left as they are, until they are ready on the units."""
-    cleaned: bool = False
-    """The pair is being deleted, and nothing of it is left in Azure."""
 
 
 def from_manifest(target: PairTarget) -> AzureView:
@@ -51,7 +49,6 @@ def view_of(
     plan: Plan,
     *,
     waiting: frozenset[str] = frozenset(),
-    cleaned: bool = False,
 ) -> AzureView:
     """The view of one observation and the plan that was made on it."""
     layout = Layout(target)
@@ -75,7 +72,6 @@ def view_of(
         health_rule=_health_rule(layout, balancer),
         findings=plan.findings,
         waiting=waiting,
-        cleaned=cleaned,
     )
 
 

@@ -29,6 +29,13 @@ INVALID: Final = Event(
 """For a pair that nobody can make sense of."""
 
 
+def is_clean(situation: Situation) -> bool:
+    """Whether nothing of the pair is left in Azure."""
+    stuck = situation.blocking or situation.waiting
+    done = situation.plan is not None and situation.plan.converged and situation.operation is None
+    return done and stuck is None
+
+
 def farewell(work: Work, situation: Situation, units: UnitsView | None) -> Event | None:
     """The Event to end with, None while there is something left to do or to try.
 
@@ -40,8 +47,7 @@ def farewell(work: Work, situation: Situation, units: UnitsView | None) -> Event
             note += " The units stay as they are set."
         return Event("Orphaned", note, _OCCASION, action="Delete")
     stuck = situation.blocking or situation.waiting
-    clean = situation.plan is not None and situation.plan.converged and situation.operation is None
-    if clean and stuck is None:
+    if is_clean(situation):
         return _farewell_of_units(work, units)
     if work.forced and stuck is not None:
         note = f"Given up because of {stuck.reason}. May be left in Azure: {_left(work)}"

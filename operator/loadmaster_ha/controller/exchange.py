@@ -55,6 +55,7 @@ class UnitsView:
 class _Entry:
     target: PairTarget | None = None
     azure: AzureView | None = None
+    azure_is_clean: bool = False
     units: UnitsView = field(default_factory=UnitsView)
     serving: Reading[bool] = field(default_factory=Absent)
     seen: object = None
@@ -91,6 +92,13 @@ class Exchange:
         before, entry.azure = entry.azure, view
         self._refresh_watch(key)
         if before is None or _for_units(before) != _for_units(view):
+            self._wake_units(key)
+
+    def azure_cleaned(self, key: PairKey, *, cleaned: bool) -> None:
+        """Of a pair that is being deleted: whether nothing is left in Azure."""
+        entry = self._entry(key)
+        before, entry.azure_is_clean = entry.azure_is_clean, cleaned
+        if cleaned and not before:
             self._wake_units(key)
 
     def units_seen(self, key: PairKey, view: UnitsView) -> None:
@@ -132,6 +140,11 @@ class Exchange:
         entry = self._entries.get(key)
         view = entry.azure if entry is not None else None
         return _with_stored(view or from_manifest(target), self._stored(key))
+
+    def azure_is_clean(self, key: PairKey) -> bool:
+        """Whether a pair that is being deleted has nothing left in Azure."""
+        entry = self._entries.get(key)
+        return entry is not None and entry.azure_is_clean
 
     def units(self, key: PairKey) -> UnitsView:
         """The units' side, as far as it is known."""
@@ -200,7 +213,6 @@ def _for_units(view: AzureView) -> tuple[object, ...]:
         view.frontend,
         view.published,
         view.ports,
-        view.cleaned,
     )
 
 

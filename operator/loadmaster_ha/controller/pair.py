@@ -122,6 +122,8 @@ class PairController:
         if work.deleting and FINALIZER not in work.finalizers:
             return Next(VisitOutcome.NO_CHANGE)  # it goes when others have let go of it
         situation, following = await self._try(work)
+        if work.deleting:
+            self._exchange.azure_cleaned(work.key, cleaned=deletion.is_clean(situation))
         units = self._exchange.units(work.key) if is_managed(target.spec) else None
         if work.deleting and (farewell := deletion.farewell(work, situation, units)) is not None:
             await self._report.event(work.body, farewell)
@@ -195,8 +197,7 @@ class PairController:
         older = self._pairs.older_than(work.key)
         if work.deleting:
             planned = plan_deletion(target, observation, older)
-            cleaned = planned.converged and work.operation is None
-            self._exchange.azure_seen(work.key, view_of(target, observation, planned, cleaned=cleaned))
+            self._exchange.azure_seen(work.key, view_of(target, observation, planned))
             return planned
         units = self._exchange.units(work.key)
         publish, waiting = publishable(target, units, observation)

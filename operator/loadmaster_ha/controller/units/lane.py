@@ -188,7 +188,7 @@ class UnitsController:
     async def _do(self, work: UnitsWork) -> tuple[UnitsSituation, Next]:
         """Look at both units, plan, and apply."""
         azure = self._exchange.azure(work.key, work.target)
-        if work.deleting and not azure.cleaned:
+        if work.deleting and not self._exchange.azure_is_clean(work.key):
             first = Obstacle(Reason.CLEANING_UP, "What is ours in Azure is removed first.")
             return work.situation(obstacle=first), Next(VisitOutcome.NO_CHANGE)
         if found := conflicts(work.target, self._pairs.older_than(work.key)):
