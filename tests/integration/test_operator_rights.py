@@ -8,7 +8,7 @@ import pytest_asyncio
 import yaml
 from tests.support.cluster_objects import endpoint_slice, secret, service
 from tests.support.emulator import running_emulator
-from tests.support.live_pairs import manifest
+from tests.support.live_pairs import condition, manifest
 from tests.support.operator import OperatorProcess
 from tests.support.pairs import changed, install_crd, managed_pair
 from tests.support.rig import Stage, rigged
@@ -109,6 +109,67 @@ SOURCES = {
         for mode, port in (("Endpoints", 80), ("Nodes", 81))
     ],
 }
+
+
+def with_units(world, namespace):
+    """A managed pair with units that nobody is at, and real servers of both kinds."""
+    return manifest(
+        world,
+        namespace,
+        services=SOURCES["spec.services"],
+        highAvailability={"sharedSecretRef": {"name": "partner"}},
+        **{
+            f"{role}__management": {
+                "address": f"127.83.7.{number}",
+                "port": 9,
+                "credentialsSecretRef": {"name": f"{role}-login"},
+            }
+            for number, role in enumerate(("master", "slave"), 1)
+        },
+    )
+
+
+async def test_the_operator_comes_as_far_as_the_units_with_these_rights(stage):
+    async with rigged(stage, "managed-rights") as rig:
+        await rig.kill_operator()
+        kubeconfig = write_kubeconfig(stage, await install_example(rig))
+        operator = OperatorProcess(
+            stage.plane,
+            rig.pairs.namespace,
+            rig.proxy.url,
+            rig.proxy.ca_file,
+            stage.directory / "managed-rights",
+            name="with-rights",
+            flags={"kubeconfig": kubeconfig, "lease_namespace": "loadmaster-system"},
+        )
+        try:
+            await asyncio.to_thread(operator.start)
+            await put_sources(stage.plane, rig.pairs.namespace)
+            await rig.pairs.put_secret("slave-login", username="bal", password="p")
+            await rig.pairs.put_secret("master-login", user="bal", password="p")
+            world = await World(rig.arm, "managed-rights").build()
+            await rig.pairs.apply(with_units(world, rig.pairs.namespace))
+            where = "spec.master.management.credentialsSecretRef: the Secret"
+            await until_told(
+                rig.pairs,
+                f"{where} {rig.pairs.namespace}/master-login has neither apikey nor both username and "
+                "password (its keys: password, user)",
+            )
+            # Corrected, it is found without anybody touching the pair.
+            await rig.pairs.put_secret("master-login", username="bal", password="p")
+            await until_told(rig.pairs, "127.83.7.1:9")
+            assert "orbidden" not in operator.output()
+        finally:
+            await asyncio.to_thread(operator.kill)
+
+
+async def until_told(pairs, words):
+    """Wait until HASynced says so."""
+
+    def told(pair):
+        return words in condition(pair, "HASynced").get("message", "")
+
+    await pairs.until(told, f"HASynced says {words}")
 
 
 async def test_the_example_lets_read_what_units_need_and_no_list_of_secrets(stage):
