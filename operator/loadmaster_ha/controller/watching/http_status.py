@@ -1,8 +1,8 @@
 """Reading the status of an HTTP/1 answer: as much as a health check needs, of whatever is sent.
 
-Sans-IO; `health_port` feeds it. A library's client would do, but costs several times as much for each poll
-and each held connection (docs/watching.md has the figures), and is strict where a probe must not be: Azure's
-counts the status alone.
+Sans-IO; `health_port` feeds it. A library's client takes half as long again or twice as long for each poll
+(docs/watching.md has the figures), and is strict where a probe must not be: for Azure's, the status alone
+counts.
 """
 
 import re
