@@ -356,3 +356,22 @@ def test_the_parameters_lead_from_one_real_server_to_the_other(have, want):
 
     assert rows.real_servers({"Rs": [row]}) == (want,)
     assert parameters.for_changed_server(want, want) == {}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+ROW_FIELDS = ["Index", "VSAddress", "VSPort", "Protocol", "MasterVSID", "Rs", "CheckCodes", "TlsType",
+              "SSLAcceleration", "ExtraPorts", "RsIndex", "Addr", "Port", "Status", "NickName"]  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from(ROW_FIELDS), JSON))
+def test_no_row_is_too_strange_to_be_read(row):
+    for each in ({"VS": [row, {**row, "Rs": [row]}]}, {"VS": row}, row):
+        for service, status in rows.services(each):
+            assert service.index > 0
+            assert service.key.address
+            assert isinstance(status, str)
+        assert all(server.index > 0 for server in rows.real_servers(each))
