@@ -91,7 +91,7 @@ def conditions(parts: Parts, stored: Mapping[str, Any]) -> tuple[Condition, ...]
     aspects = {ConditionType.AZURE_SYNCED: azure[ConditionType.AZURE_SYNCED]}
     if parts.managed:
         aspects |= _aspects(parts, known)
-    units = _by_type(status_units.conditions(parts.units)) if parts.units is not None else {}
+    units = _of_units(parts, known)
     stalled = _stalled(azure, units)
     deleting = _deleting(azure, units)
     return (
@@ -131,7 +131,27 @@ def _of_azure(parts: Parts, known: Sequence[Mapping[str, Any]]) -> dict[Conditio
             fresh[ConditionType.AZURE_SYNCED], generation=part.generation
         )
         return fresh
-    return {kind: _carried(known, kind) or condition for kind, condition in fresh.items()}
+    carried = {kind: _carried(known, kind) or condition for kind, condition in fresh.items()}
+    if _units_stalled(known) is not None:
+        carried[ConditionType.STALLED] = fresh[ConditionType.STALLED]  # the units' to say
+    return carried
+
+
+def _of_units(parts: Parts, known: Sequence[Mapping[str, Any]]) -> dict[ConditionType, Condition]:
+    """What the units lane says, or that it was stalled as long as it has not looked."""
+    if parts.units is not None:
+        return _by_type(status_units.conditions(parts.units))
+    stalled = _units_stalled(known) if parts.managed else None
+    return {} if stalled is None else {ConditionType.STALLED: stalled}
+
+
+def _units_stalled(known: Sequence[Mapping[str, Any]]) -> Condition | None:
+    """The stored Stalled, if it was told because of the units and not because of Azure."""
+    stalled, synced = (_carried(known, kind) for kind in (ConditionType.STALLED, ConditionType.HA_SYNCED))
+    azure = find(known, ConditionType.AZURE_SYNCED).get("reason")
+    if stalled is None or synced is None or stalled.status is not TRUE:
+        return None
+    return stalled if stalled.reason == synced.reason != azure else None
 
 
 def _aspects(parts: Parts, known: Sequence[Mapping[str, Any]]) -> dict[ConditionType, Condition]:
