@@ -99,6 +99,15 @@ async def test_a_service_reads_back_with_the_types_of_each_version(unit):
         assert piece in row
 
 
+async def test_statistics_have_numbers_where_rows_have_words(unit):
+    await v2(unit, cmd="addvs", vs="10.0.2.4", port="80", prot="tcp", NickName="web")
+    unit.services.connections["web"] = 12
+
+    assert "<ActiveConns>12</ActiveConns>" in (await v1(unit, "stats"))[2]
+    (row,) = (await v2(unit, cmd="stats"))[2]["Vs"]
+    assert (row["ActiveConns"], row["Enable"], row["Index"]) == (12, 1, 1)
+
+
 async def test_refusals_have_the_forms_of_an_appliance(unit):
     assert (await v1(unit, "get?param=version", "wrong"))[:2] == (401, "text/html")
     assert (await v2(unit, cmd="get", param="version", apipass="wrong"))[0] == 401
