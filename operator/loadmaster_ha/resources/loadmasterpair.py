@@ -139,7 +139,7 @@ class LoadMasterPairSpec(Model):
     """What the operator may do."""
 
     suspend: Flag = False
-    """True stops all writes to Azure until it is false again. The annotation loadmaster.dev/suspend: "true"
+    """True stops all writes to Azure and the units until it is false again. The annotation loadmaster.dev/suspend: "true"
     does the same; either suffices."""
 
 

@@ -21,7 +21,7 @@ class Adoption(StrEnum):
 
 
 class Deletion(StrEnum):
-    """What becomes of the Azure side when the pair is deleted."""
+    """What becomes of the set-up when the pair is deleted."""
 
     DELETE = "Delete"
     ORPHAN = "Orphan"
@@ -46,14 +46,16 @@ class Policy(Model):
     """What the operator may do."""
 
     mode: Mode = Mode.ENFORCE
-    """Enforce makes Azure as wanted. Observe writes nothing to Azure and shows the differences in status."""
+    """Enforce makes Azure and the units as wanted. Observe writes nothing to either and shows the
+    differences in status."""
 
     adoption: Adoption = Adoption.IF_UNOWNED
     """A balancer of that name that exists already is used if no other pair owns it (IfUnowned), taken over
     from any pair (Always), or refused (Never)."""
 
     deletion: Deletion = Deletion.DELETE
-    """Delete removes from Azure what the operator made for this pair, and only that. Orphan leaves
+    """What becomes of the pair's set-up when the resource is deleted. Delete removes from Azure and the units
+    what the operator made for this pair, and only that, and makes the units single again. Orphan leaves
     everything."""
 
     availability: Availability = Availability.REPORT
