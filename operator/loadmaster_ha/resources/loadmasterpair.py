@@ -139,8 +139,8 @@ class LoadMasterPairSpec(Model):
     """What the operator may do."""
 
     suspend: Flag = False
-    """True stops all writes to Azure and the units until it is false again. The annotation loadmaster.dev/suspend: "true"
-    does the same; either suffices."""
+    """True stops all writes to Azure and the units until it is false again. The annotation
+    loadmaster.dev/suspend: "true" does the same; either suffices."""
 
 
 class LoadMasterPair(Model):
