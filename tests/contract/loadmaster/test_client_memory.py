@@ -1,0 +1,44 @@
+"""Thousands of long polls at a time: what one connection holds."""
+
+import asyncio
+import gc
+import tracemalloc
+
+from tests.support.literal_unit import LiteralUnit, Silence
+
+from loadmaster_ha.loadmaster.connections import Connections
+from loadmaster_ha.loadmaster.values import Version
+
+POLLS = 20
+MOST = 100 * 1024
+"""Bytes of Python's for both ends of a connection, which are in this process; asyncio's own buffers would be
+512 KiB."""
+
+
+async def test_a_long_poll_holds_little_memory(client_of):
+    async with LiteralUnit(answers=lambda _: Silence()) as unit, Connections() as connections:
+
+        async def poll():
+            client = await client_of(unit, version=Version.V2, connections=connections)
+            await client.watch_call("agentwatch", {"since": 1})
+
+        first = asyncio.create_task(poll())  # with what is made once
+        async with asyncio.timeout(60):
+            await unit.was_asked.wait()
+        gc.collect()
+        tracemalloc.start()
+        try:
+            polls = [asyncio.create_task(poll()) for _ in range(POLLS)]
+            async with asyncio.timeout(60):
+                while len(unit.asked) < 1 + POLLS:
+                    unit.was_asked.clear()
+                    await unit.was_asked.wait()
+            gc.collect()
+            held, _ = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        for each in (first, *polls):
+            each.cancel()
+        await asyncio.gather(first, *polls, return_exceptions=True)
+
+    assert held / POLLS < MOST
