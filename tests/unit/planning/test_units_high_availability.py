@@ -85,10 +85,9 @@ def test_a_serving_master_is_told_to_a_person_instead_of_being_interrupted():
     master = fresh(M, services=(service(80),))
     found = plan(seen(master, fresh(S)))
     assert shape(found)[-1] == ("Reboot", S)
-    ready = settled(M)
     later = plan(
         seen(
-            unit(M, settings=ready, in_force=Mode.SINGLE, services=(service(80),)),
+            unit(M, in_force=Mode.SINGLE, services=(service(80),)),
             unit(S, state=ObservedState.ACTIVE),
             secret="v1",
         )
@@ -243,9 +242,7 @@ def test_a_record_of_another_unit_at_the_same_address_counts_for_nothing():
     ],
 )
 def test_the_active_unit_is_not_rebooted_while_the_other_cannot_take_over(partner, told):
-    active = unit(M, in_force=Mode.SLAVE, settings=settled(M))
-    active = replace(active, mode_in_force=Mode.MASTER, settings=settled(M))
-    owing = replace(active, kind=APPLIANCE, inputs=None)
+    owing = unit(M, kind=APPLIANCE)
     other = replace(unit(S, **partner), kind=APPLIANCE, inputs=None)
     found = plan(seen(owing, other, records=member_records(Master=owing.boot)))
     assert not any(isinstance(each, Reboot) for each in found.changes)
@@ -261,14 +258,6 @@ def test_the_active_unit_is_rebooted_when_the_other_is_on_standby():
 
 
 def test_when_idle_never_reboots_the_active_unit_and_says_how_to_switch_over():
-    observation = seen(unit(M), unit(S), records=member_records())
-    observation = replace(
-        observation,
-        units={
-            M: Present(unit(M, settings=settled(M, mode=Mode.MASTER), in_force=Mode.SLAVE)),
-            S: Present(unit(S)),
-        },
-    )
     owing = unit(S, settings=settled(S), in_force=Mode.SINGLE)
     idle = plan(seen(unit(M), owing, secret="v1"), units_target(secret="v1", policy={"reboots": "WhenIdle"}))
     assert shape(idle) == [("Reboot", S)]
