@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from pydantic import ValidationError
 
 from loadmaster_ha.domain.ha import Role
+from loadmaster_ha.planning.arm import ResourceID
+from loadmaster_ha.planning.pair import claims
 from loadmaster_ha.planning.target import PairIdentity, PairTarget
 from loadmaster_ha.resources.loadmasterpair import LoadMasterPairSpec
 
@@ -65,6 +67,8 @@ class Pairs:
 
     def __init__(self) -> None:
         self._known: dict[PairKey, _Known] = {}
+        self._claimants: dict[ResourceID, set[PairKey]] = {}
+        """Who wants what: with a thousand pairs, no visit can look at all others."""
         self._contested: set[PairKey] = set()
 
     def update(self, body: Mapping[str, Any]) -> bool:
@@ -88,6 +92,8 @@ class Pairs:
         age, version = (metadata.get("creationTimestamp", ""), metadata["uid"]), metadata["resourceVersion"]
         if before is not None and before.uid != metadata["uid"] and _is_earlier(version, before.version):
             return False  # about a predecessor of the same name; events about two objects come in any order
+        if before is None or before.mark != mark:
+            self._claim(key, frozenset() if target is None else claims(target))
         self._known[key] = _Known(age, target, mark, version)
         return before is None or before.mark != mark
 
@@ -101,19 +107,29 @@ class Pairs:
         known = self._known.get(key)
         if known is not None and known.uid != body["metadata"]["uid"]:
             return None
+        self._claim(key, frozenset())
         self._known.pop(key, None)
         self._contested.discard(key)
         return tuple(self._contested)
 
     def older_than(self, key: PairKey) -> tuple[PairTarget, ...]:
-        """The pairs that were there before this one, oldest first: they win."""
+        """The pairs that want what this one wants and were there before it, oldest first: they win."""
         mine = self._known.get(key)
-        if mine is None:
+        if mine is None or mine.target is None:
             return ()
-        older = sorted(
-            (known for known in self._known.values() if known.age < mine.age), key=lambda each: each.age
-        )
-        return tuple(known.target for known in older if known.target is not None)
+        rivals = {other for claim in claims(mine.target) for other in self._claimants.get(claim, ())}
+        found = sorted((self._known[rival] for rival in rivals), key=lambda each: each.age)
+        return tuple(each.target for each in found if each.target is not None and each.age < mine.age)
+
+    def _claim(self, key: PairKey, claimed: frozenset[ResourceID]) -> None:
+        """This, and nothing that it wanted before."""
+        known = self._known.get(key)
+        for claim in claims(known.target) if known is not None and known.target is not None else ():
+            self._claimants[claim].discard(key)
+            if not self._claimants[claim]:
+                del self._claimants[claim]
+        for claim in claimed:
+            self._claimants.setdefault(claim, set()).add(key)
 
     def contest(self, key: PairKey, *, contested: bool) -> None:
         """Remember whether an older pair is in the way of this one."""

@@ -119,6 +119,15 @@ def expected_failover(health_check: HealthCheck) -> failover.ExpectedFailover:
     return failover.expected(health_check)
 
 
+def claims(target: PairTarget) -> frozenset[ResourceID]:
+    """What a pair wants for itself: its balancer and its interfaces. `conflicts` can only be about these."""
+    layout = Layout(target)
+    try:
+        return frozenset({layout.balancer, *(attachment.interface for attachment in layout.attachments)})
+    except InvalidResourceID:
+        return frozenset()
+
+
 def conflicts(target: PairTarget, others: Sequence[PairTarget]) -> tuple[Finding, ...]:
     """What this pair claims that an older pair of the cluster has: the balancer, or an interface.
 

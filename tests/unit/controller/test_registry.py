@@ -63,6 +63,29 @@ def test_the_older_wins_and_of_the_same_second_the_smaller_uid():
     assert older("unknown") == []
 
 
+def test_pairs_that_want_nothing_of_each_other_are_no_rivals_and_change_with_their_manifests():
+    pairs = Pairs()
+    pairs.update(body("first", "2026-01-01T00:00:00Z"))
+    second = body("second", "2026-01-02T00:00:00Z")
+    second["spec"]["loadBalancer"]["name"] = "another"
+    for role in ("master", "slave"):
+        second["spec"][role]["networkInterfaces"][0]["resource"] = f"another-{role}"
+    pairs.update(second)
+
+    def older():
+        return [target.identity.name for target in pairs.older_than(PairKey("edge", "second"))]
+
+    assert older() == []
+    wants_the_same = body("second", "2026-01-02T00:00:00Z")
+    wants_the_same["metadata"]["generation"] = 2
+    pairs.update(wants_the_same)
+    assert older() == ["first"]
+    pairs.remove(body("first", "2026-01-01T00:00:00Z"))
+    assert older() == []
+    pairs.remove(wants_the_same)
+    assert pairs._claimants == {}
+
+
 def test_who_was_held_up_is_told_when_a_pair_goes():
     pairs = Pairs()
     for name in ("one", "two", "three"):
