@@ -412,3 +412,14 @@ def test_the_page_has_the_table_of_reasons():
         "loadmaster_ha.planning.units.service_reasons.reasons_table() between its marks"
     )
     assert set(CATALOGUE) == set(type(next(iter(CATALOGUE))))
+
+
+def test_a_rule_moves_to_another_port_only_when_that_one_answers():
+    pair = Pair()
+    pair.settle(lab.wanted(lab.spec(lab.service(backendPort=1001))))
+    moved = lab.wanted(lab.spec(lab.service(backendPort=1002)))
+    assert pair.azure_step(moved) is None  # what was ready at 1001 is not at 1002
+    made = pair.settle(moved)
+    assert names(made)[0] == "AddService"
+    assert isinstance(made[-1], DeleteService)
+    assert pair.rules()["https"][0] == 1002

@@ -185,8 +185,10 @@ def _is_as_wanted(watched: Watched, target: UnitsTarget) -> None:
             assert each.name in pair.rules()
             continue
         expected.add(each.name)
-        (there,) = pair.unit.of(each.name)
-        assert there.key == ServiceKey(lab.ARMS[lab.Role.MASTER, each.interface or "eth0"], each.backend_port)
+        place = ServiceKey(lab.ARMS[lab.Role.MASTER, each.interface or "eth0"], each.backend_port)
+        there = pair.unit.services[place]
+        # A new place without real servers cannot answer: Azure leads to the old one, which stays until then.
+        assert wanted.real_servers == () or pair.unit.of(each.name) == [there]
         assert there.enabled is (wanted.enabled == "Enabled")
         assert {(server.address, server.port) for server in there.real_servers} == {
             (server.address, server.port) for server in wanted.real_servers
@@ -199,7 +201,7 @@ def _is_as_wanted(watched: Watched, target: UnitsTarget) -> None:
         if not there.enabled:
             assert each.name not in pair.rules()
             assert each.name not in pair.openings()
-        elif each.name in pair.rules():
+        elif wanted.real_servers and each.name in pair.rules():
             assert pair.rules()[each.name][0] == each.backend_port
         if there.enabled and wanted.real_servers:
             assert each.name in pair.rules()
@@ -211,7 +213,8 @@ def _is_as_wanted(watched: Watched, target: UnitsTarget) -> None:
     assert set(pair.rules()) <= {each.name for each in spec.services}
     plan = pair.plan_units(target)
     assert not plan.changes
-    assert not plan.waiting
+    if all(each.virtual_service is None or each.virtual_service.real_servers for each in spec.services):
+        assert not plan.waiting
 
 
 @EXAMPLES
