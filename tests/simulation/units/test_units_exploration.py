@@ -38,6 +38,7 @@ def test_a_running_pair_stays_a_pair_whatever_happens_to_it(flavour):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 @pytest.mark.parametrize("flavour", [Flavour.AGENT, Flavour.INSTANT_APPLIANCE])
 def test_every_beginning_has_its_end_with_a_disturbance_at_any_point(flavour):
     assert explore(all_starts(flavour), 1, check_outcome) > 1000
