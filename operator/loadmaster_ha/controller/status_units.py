@@ -134,10 +134,12 @@ def _reconciling(situation: UnitsSituation) -> Condition:
     kind = ConditionType.RECONCILING
     if situation.doing:
         return Condition(kind, TRUE, Reason.SWITCHING_OVER, situation.doing)
+    applies = situation.plan is not None and situation.plan.changes and situation.held is None
+    if situation.blocking is not None and not applies:
+        # Most of what waits then waits for that.
+        return Condition(kind, FALSE, Reason.IDLE, "Nothing is done before Stalled is resolved.")
     if (waiting := situation.waiting) is not None:
         return Condition(kind, TRUE, waiting.reason, waiting.message)
-    if situation.blocking is not None:
-        return Condition(kind, FALSE, Reason.IDLE, "Nothing is done before Stalled is resolved.")
     if situation.plan is None:
         return Condition(kind, TRUE, Reason.NOT_OBSERVED, "The units have not been looked at yet.")
     if situation.changes and situation.held is None:
