@@ -89,7 +89,7 @@ def waiting(situation: Situation) -> Outlook | None:
     """What to say while a unit reboots; None when none does."""
     for role, told in situation.rebooting.items():
         left = told.since + LONGEST_REBOOT_SECONDS - situation.now
-        words = f"The {role.lower()} was told to reboot {max(0, int(situation.now - told.since))} s ago"
+        words = f"The {role.lower()} was told to reboot"
         owed = ((role, "it reboots"), *_waiting_for(situation, role))
         subject = f"spec.{role.lower()}"
         if left <= 0:
