@@ -170,6 +170,11 @@ class FirstPair:
             },
         }
 
+    async def leave(self) -> None:
+        """Take everything out of a cluster that goes on without us."""
+        await self.cluster.discard_pair(self.namespace, NAME)
+        await self.cluster.delete_namespace(self.namespace)
+
     # -- the operator
 
     @property
@@ -354,6 +359,8 @@ async def open_first_pair(
         port = GUIDE_PORT if os.geteuid() == 0 else UNPRIVILEGED_PORT
         lab = Lab(places, balancer, (units[0], units[1]), web, (port,))
         first = FirstPair(stage, lab, port, namespace)
+        if stage.plane is None:
+            stack.push_async_callback(first.leave)
         stack.push_async_callback(first.stop_operator)
         yield first
 

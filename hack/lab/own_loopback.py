@@ -38,6 +38,11 @@ class Wire:
 
         return heal
 
+    def own(self, *addresses: str) -> None:
+        """Have further addresses, which need not be loopback's."""
+        for address in addresses:
+            self._namespace.run("ip", "address", "add", f"{address}/32", "dev", "lo")
+
     def _apply(self) -> None:
         rules = [
             f"add rule ip wire output tcp {side} {port} drop"

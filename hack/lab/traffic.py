@@ -114,6 +114,10 @@ class Log:
         """Those that went wrong."""
         return [request for request in self.requests if not request.ok]
 
+    def recovered(self) -> bool:
+        """Whether the request that began last was answered; one that began before may end after it."""
+        return max(self.requests, key=lambda request: request.began).ok
+
     def gap(self, since: float = float("-inf")) -> float:
         """The longest time in which no request was answered, seconds: from one good answer to the next.
 

@@ -103,6 +103,11 @@ class Unit:
         }
         self._file.write_text(yaml.safe_dump(whole), encoding="utf-8")
 
+    def add_to_file(self, more: Mapping[str, Any]) -> None:
+        """Add settings to the agent's file, as a person on the machine does; counts from the next start."""
+        known = yaml.safe_load(self._file.read_text(encoding="utf-8"))
+        self._file.write_text(yaml.safe_dump({**known, **more}), encoding="utf-8")
+
     async def __aenter__(self) -> Self:
         await self._api.__aenter__()
         return self

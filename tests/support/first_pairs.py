@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import re
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from lab.management import Refused
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from lab.first_pair import FirstPair
-    from lab.places import Place
     from lab.unit import Unit
 
 JSON = dict[str, Any]
 
+ROLES: Final = ("Master", "Slave")
 PATIENCE_SECONDS: Final = 60.0
 """A safety limit for what takes a few seconds."""
 QUICK: Final = {"failover": {"failbackDelaySeconds": 3, "drainSeconds": 6, "finishSeconds": 5}}
@@ -39,6 +39,21 @@ _AUDIT: Final = re.compile(r"INFO +(\w+) by (\S+) at \S+ \((.*)\)", re.MULTILINE
 def writes(unit: Unit) -> list[tuple[str, str]]:
     """What was changed over the unit's management API: command and parameters, as the unit's log has it."""
     return [(command, given) for command, _, given in _AUDIT.findall(unit.log.read_text(errors="replace"))]
+
+
+async def active_of(first: FirstPair) -> int:
+    """The number of the unit that is active by its own word; waits until one is and the operator says so."""
+
+    async def states() -> tuple[list[str], str]:
+        own = [await unit.state_now() for unit in first.units]
+        return own, (await first.status()).get("active", "")
+
+    def agreed(found: tuple[list[str], str]) -> bool:
+        own, told = found
+        return own.count("Active") == 1 and ROLES[own.index("Active")] == told
+
+    own, _ = await eventually(states, agreed, "one unit is active, and the operator says which")
+    return int(own.index("Active"))
 
 
 async def ha_settings(unit: Unit) -> JSON:
@@ -168,13 +183,12 @@ class Endpoints:
 
 
 @contextlib.asynccontextmanager
-async def endpoints(first: FirstPair, name: str, most: int, port: int = 8080) -> AsyncIterator[Endpoints]:
-    """Make a Service whose endpoints really listen, on addresses of the laboratory's own network."""
-    prefix = first.lab.places.frontend.rpartition(".")[0]
-    addresses = tuple(f"{prefix}.{number}" for number in range(205, 205 + most))
-    place = _several(first.lab.places.web, addresses)
-    async with web_servers(place, port):
-        made = Endpoints(first, name, addresses, port)
+async def endpoints(
+    first: FirstPair, name: str, addresses: Sequence[str], port: int = 8080
+) -> AsyncIterator[Endpoints]:
+    """Make a Service whose endpoints really listen."""
+    async with web_servers(replace(first.lab.places.web, addresses=tuple(addresses)), port):
+        made = Endpoints(first, name, tuple(addresses), port)
         await first.cluster.apply(
             f"/api/v1/namespaces/{first.namespace}/services",
             {
@@ -189,7 +203,3 @@ async def endpoints(first: FirstPair, name: str, most: int, port: int = 8080) ->
             },
         )
         yield made
-
-
-def _several(place: Place, addresses: Sequence[str]) -> Place:
-    return type(place)(place.name, tuple(addresses), place.namespace)

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from tests.support.first_pairs import OPERATOR, PROBE_INTERVAL, QUICK
+from tests.support.first_pairs import (
+    OPERATOR,
+    PROBE_INTERVAL,
+    QUICK,
+    active_of,
+    eventually,
+    published_ports,
+)
 
 from lab.first_pair import FirstPair, open_first_pair
 from lab.namespaces import why_unavailable
@@ -64,12 +71,21 @@ async def built(wire: Wire | None, tmp_path_factory: pytest.TempPathFactory) -> 
         await first.start_operator()
         await first.apply()
         await first.until_ready(120)
+        await eventually(
+            lambda: published_ports(first), lambda found: first.port in found, "the service is published"
+        )
         yield first
 
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def first(built: FirstPair) -> FirstPair:
-    """Give the module's pair, well: one unit active, the other one ready, the operator running."""
+    """Give the module's pair, well, whatever became of it: one unit active, the other one ready."""
+    for unit in built.units:
+        if not unit.running:
+            await unit.start()
+    if not built.operator.process.running:
+        await built.start_operator()
+    await active_of(built)
     await built.until_condition("PairHealthy", "True", "ActiveStandby")
     await built.until_ready()
     return built

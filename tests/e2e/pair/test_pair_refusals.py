@@ -5,14 +5,13 @@ import copy
 import shutil
 
 import pytest
-from tests.support.first_pairs import eventually, ha_settings, servers_of, writes
+from tests.support.first_pairs import active_of, eventually, ha_settings, servers_of, writes
 
 from lab.first_pair import SECRET, fingerprint, until_answering
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WRONG_FINGERPRINT = "00" * 32
-ROLES = ("Master", "Slave")
 
 
 def plain(text):
@@ -61,7 +60,7 @@ async def test_to_a_unit_with_another_certificate_nothing_is_sent_and_the_one_se
 
 
 async def test_units_with_different_shared_secrets_are_told_apart_and_healed_by_a_new_secret(first):
-    active = ROLES.index((await first.status())["active"])
+    active = await active_of(first)
     async with first.client().steady(0.02) as log:
         await first.units[1 - active].call("setlmcommsecret", secret="another-secret-by-hand")
         await first.until_condition("PairHealthy", "False", "SecretMismatch")
@@ -75,7 +74,7 @@ async def test_units_with_different_shared_secrets_are_told_apart_and_healed_by_
 
 
 async def test_a_unit_replaced_by_a_fresh_one_at_its_address_is_built_again(first):
-    active = ROLES.index((await first.status())["active"])
+    active = await active_of(first)
     gone = first.units[1 - active]
     gone.kill()
     shutil.rmtree(gone.state)
@@ -100,7 +99,7 @@ async def test_a_unit_replaced_by_a_fresh_one_at_its_address_is_built_again(firs
             "it has the service",
         )
     assert log.failures() == []
-    assert ROLES.index((await first.status())["active"]) == active
+    assert await active_of(first) == active
     status = await first.status()
     assert {unit["role"]: plain(unit["certificateFingerprint"]) for unit in status["units"]}[
         gone.role

@@ -5,6 +5,8 @@ import contextlib
 
 import pytest
 from tests.support.first_pairs import (
+    ROLES,
+    active_of,
     balancer_id,
     eventually,
     ha_settings,
@@ -16,15 +18,11 @@ from tests.support.first_pairs import (
     writes,
 )
 
+from lab.first_pair import until_answering
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ROLES = ("Master", "Slave")
-MODES = ("first", "second")
 FOREIGN_RULE = "corp-lockdown"
-
-
-async def active_of(first):
-    return ROLES.index((await first.status())["active"])
 
 
 async def look_now(first):
@@ -92,34 +90,15 @@ async def test_a_virtual_service_of_somebody_else_is_not_touched(first):
     await active.call("delvs", **theirs)
 
 
-async def test_both_units_set_to_master_by_hand_are_set_right(first):
+async def test_both_units_set_to_the_same_mode_by_hand_are_told_and_set_right(first):
+    """The management API refuses it while the units are linked; the file of the agent is the way there is."""
     active = await active_of(first)
-    standby = 1 - active
-    async with first.client().steady(0.02) as log:
-        await first.units[standby].call("azurehamode", hamode=MODES[active])
-        await look_now(first)
-        await eventually(
-            lambda: ha_settings(first.units[standby]),
-            lambda found: found["HaMode"] == ROLES[standby].lower(),
-            "the mode is set right",
-        )
-        await first.until_condition("HASynced", "True")
-        await first.until_condition("PairHealthy", "True", "ActiveStandby")
-    assert log.failures() == []
-    assert await active_of(first) == active
-
-
-async def test_both_units_master_in_force_are_told_and_set_right(first):
-    """The mode takes effect by a reboot, so this is what a person's change leads to who follows the guide."""
-    active = await active_of(first)
-    standby = 1 - active
-    await first.kill_operator()
-    await first.units[standby].call("azurehamode", hamode=MODES[active])
-    await first.units[standby].call("reboot")
-    await first.lab.until_status(
-        active, lambda status: any("SameMode" in each for each in status["notices"]), "telling equal modes"
-    )
-    await first.start_operator()
+    standby = first.units[1 - active]
+    standby.kill()
+    standby.add_to_file({"mode": ROLES[active]})
+    await standby.start()
+    await until_answering(standby)
+    assert (await ha_settings(standby))["HaMode"] == ROLES[active].lower()
     await first.until_condition("PairHealthy", "False", "ModeConflict")
     await first.until_condition("PairHealthy", "True", "ActiveStandby")
     for number, unit in enumerate(first.units):
@@ -171,7 +150,9 @@ async def test_observing_reports_what_was_changed_by_hand_and_leaves_it(first):
         "the change on the unit is told",
     )
     assert any(first_word(line) == active.role for line in pair["status"]["pending"]), pair["status"]
-    await first.until_condition("PairHealthy", "False", "PortMismatch")
+    unhealthy = await first.until_condition("PairHealthy", "False", "BalancerMisconfigured")
+    assert active.address in unhealthy["message"]
+    assert "8446" in (await first.condition("AzureSynced"))["message"]
     assert await probe_ports(first) == {8446}
     assert sum(len(writes(unit)) for unit in first.units) == sum(before) + 1, "ours alone"
     await first.patch({"spec": {"policy": {"mode": "Enforce"}}})
