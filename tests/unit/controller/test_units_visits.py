@@ -1,0 +1,483 @@
+"""Visits to the units of a pair, one after another, against two agents kept in memory.
+
+Reading and writing stand in (`planning.units.simulate` says what a unit is after a change); the real client
+and writer against real APIs are tests/contract and tests/integration.
+"""
+
+import asyncio
+import copy
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from tests.unit.planning.world import guide_spec
+
+from loadmaster_ha.controller.azure_view import AzureView
+from loadmaster_ha.controller.board import Board
+from loadmaster_ha.controller.events import Recorder
+from loadmaster_ha.controller.exchange import Exchange
+from loadmaster_ha.controller.kubernetes import KubernetesError
+from loadmaster_ha.controller.lease import LeaseLost
+from loadmaster_ha.controller.registry import PairKey, Pairs
+from loadmaster_ha.controller.unit_inputs import Gathered
+from loadmaster_ha.controller.units.lane import UnitsController
+from loadmaster_ha.controller.units.switching import Switching
+from loadmaster_ha.controller.units.writing import Writing
+from loadmaster_ha.controller.workqueue import Visit, VisitOutcome
+from loadmaster_ha.domain.ha import Mode, Role
+from loadmaster_ha.domain.reading import Present
+from loadmaster_ha.domain.unit_changes import Reboot, WriteMode, WriteSharedSecret
+from loadmaster_ha.domain.units import (
+    AgentInputs,
+    AgentStatus,
+    HighAvailabilitySettings,
+    ObservedState,
+    UnitFacts,
+    UnitKind,
+)
+from loadmaster_ha.loadmaster.agent_orders import SwitchoverAnswer
+from loadmaster_ha.loadmaster.faults import FaultReason, UnitFault
+from loadmaster_ha.loadmaster.material import Material
+from loadmaster_ha.planning.units import simulate
+from loadmaster_ha.planning.units.observation import UnitsObservation
+from loadmaster_ha.telemetry.operator import OperatorMetrics
+
+KEY = PairKey("edge", "web")
+ADDRESSES = {Role.MASTER: "10.0.2.4", Role.SLAVE: "10.0.2.5"}
+COMMANDS = frozenset({"setlmcommsecret", "agentswitchover", "reboot"})
+
+
+def pair():
+    spec = guide_spec()
+    spec["services"] = []
+    spec["highAvailability"] = {"sharedSecretRef": {"name": "partner"}}
+    for unit in ("master", "slave"):
+        spec[unit] = {**spec[unit], "management": {"credentialsSecretRef": {"name": "login"}}}
+    metadata = {
+        "namespace": "edge",
+        "name": "web",
+        "uid": "u-1",
+        "generation": 1,
+        "resourceVersion": "1",
+        "creationTimestamp": "2026-01-01T00:00:00Z",
+    }
+    return {"metadata": metadata, "spec": spec}
+
+
+def fresh(role):
+    return UnitFacts(
+        role=role,
+        kind=UnitKind.AGENT,
+        firmware="0.1.0.0",
+        identity=f"serial:{role}",
+        boot="boot 1",
+        commands=COMMANDS,
+        settings=HighAvailabilitySettings(),
+        mode_in_force=Mode.SINGLE,
+        state=ObservedState.UNKNOWN,
+        services=Present(()),
+        agent=AgentStatus(1, Mode.SINGLE, ObservedState.UNKNOWN),
+        inputs=AgentInputs(),
+    )
+
+
+class Cluster:
+    """One pair on an API server; `refusals` fail the next writes of its status."""
+
+    def __init__(self):
+        self.body, self.events, self.statuses, self.refusals = pair(), [], [], []
+
+    async def get_pair(self, *_):
+        return copy.deepcopy(self.body)
+
+    async def set_finalizers(self, _, finalizers):
+        self._changed()["finalizers"] = list(finalizers)
+        return copy.deepcopy(self.body)
+
+    async def apply_status(self, _, status):
+        if self.refusals:
+            raise self.refusals.pop()
+        self._changed()
+        self.body["status"] = copy.deepcopy(status)
+        self.statuses.append(status)
+        return copy.deepcopy(self.body)
+
+    async def create_event(self, _, event):
+        self.events.append((event["reason"], event["note"]))
+
+    async def request(self, *_, body, **__):
+        assert [each["op"] for each in body] == ["test", "remove"]
+        del self._changed()["annotations"]
+        return {}
+
+    def annotate(self, **annotations):
+        self._changed()["annotations"] = {f"loadmaster.dev/{k}": v for k, v in annotations.items()}
+
+    def _changed(self):
+        metadata = self.body["metadata"]
+        metadata["resourceVersion"] = str(int(metadata["resourceVersion"]) + 1)
+        return metadata
+
+
+class Client:
+    certificate = None
+
+    def __init__(self, role):
+        self.role = role
+
+
+class Units:
+    """Both units: what is written takes effect, and a reboot is over when `boots` says so."""
+
+    def __init__(self):
+        self.facts = {role: fresh(role) for role in Role}
+        self.faults, self.writes, self.after_write = {}, [], lambda _: None
+        self.before_write = lambda _: None
+
+    async def observe(self, _, role, **__):
+        if role in self.faults:
+            raise self.faults[role]
+        return self.facts[role]
+
+    async def write(self, client, change, _):
+        assert client.role is change.role
+        self.before_write(change)
+        self.writes.append(change)
+        if isinstance(change, Reboot):
+            self._boot(change.role)
+        else:
+            observation = UnitsObservation({role: Present(found) for role, found in self.facts.items()})
+            after = simulate.after(observation, change)
+            self.facts[change.role] = after.units[change.role].value
+        self.after_write(change)
+
+    def _boot(self, role):
+        facts = self.facts[role]
+        state = ObservedState.UNCONNECTED
+        self.facts[role] = replace(
+            facts,
+            boot=f"boot {int(facts.boot.split()[1]) + 1}",
+            mode_in_force=facts.settings.mode,
+            state=state,
+            agent=AgentStatus(2, facts.settings.mode, state),
+        )
+
+    def polled(self):
+        for role, state in ((Role.MASTER, ObservedState.ACTIVE), (Role.SLAVE, ObservedState.STANDBY)):
+            self.facts[role] = replace(self.facts[role], state=state)
+
+
+class Stage:
+    def __init__(self):
+        self.cluster, self.units = Cluster(), Units()
+        self.metrics = OperatorMetrics(version="0", kopf_version="0")
+        self.woken, self.leads, self.answers = [], True, []
+        self.pairs = Pairs()
+        self.pairs.update(self.cluster.body)
+        self.start()
+
+    def start(self):
+        """A new process."""
+        recorder = Recorder(self.cluster, instance="test")
+        self.board = Board(self.cluster, recorder, self.metrics)
+        self.board.learn(self.cluster.body)
+        self.exchange = Exchange(
+            wake_azure=lambda _: None,
+            wake_units=self.woken.append,
+            refresh_watch=lambda _: None,
+            stored=self.board.stored,
+        )
+        view = AzureView(
+            addresses=ADDRESSES,
+            arm_addresses={(role, "eth0"): address for role, address in ADDRESSES.items()},
+            frontend=Present("10.0.2.100"),
+            published=Present(frozenset()),
+            ports=Present(frozenset({8444})),
+        )
+        self.exchange.azure_seen(KEY, view)
+        self.controller = UnitsController(
+            kubernetes=self.cluster,
+            pairs=self.pairs,
+            board=self.board,
+            exchange=self.exchange,
+            sessions=self,
+            inputs=self,
+            observe=self.units.observe,
+            writing=Writing(
+                kubernetes=self.cluster,
+                board=self.board,
+                metrics=self.metrics,
+                permit=self.permit,
+                write=self.units.write,
+            ),
+            switching=Switching(
+                kubernetes=self.cluster,
+                board=self.board,
+                exchange=self.exchange,
+                permit=self.permit,
+                order=self.order,
+                wake=self.woken.append,
+            ),
+            probe_source="168.63.129.16",
+        )
+
+    def permit(self):
+        if not self.leads:
+            raise LeaseLost("it is another's")
+
+    async def get(self, _, role, *__, **___):
+        return Client(role)
+
+    async def forget(self, _):
+        pass
+
+    async def gather(self, *_, **__):
+        return Gathered(Present("d1"), material=Material("a-secret-of-ours", "d1"))
+
+    async def order(self, client, to):
+        return self.answers.pop(0)(client, to)
+
+    async def visit(self):
+        return await self.controller.visit(Visit(KEY, woken=True, waited=0.0))
+
+    async def until_at_rest(self, most=60):
+        for _ in range(most):
+            following = await self.visit()
+            if following.outcome is not VisitOutcome.CHANGED and not self.rebooting:
+                return following
+        raise AssertionError(f"still at work after {most} visits: {self.units.writes}")
+
+    @property
+    def rebooting(self):
+        return bool(self.controller._memories[KEY].reboots)
+
+    def condition(self, kind):
+        return next(each for each in self.cluster.body["status"]["conditions"] if each["type"] == kind)
+
+
+@pytest.fixture
+def stage():
+    return Stage()
+
+
+async def built(stage):
+    await stage.until_at_rest()
+    stage.units.polled()
+    await stage.until_at_rest()
+    assert stage.condition("HASynced")["status"] == "True", stage.condition("HASynced")
+
+
+async def test_two_fresh_units_become_a_pair_and_then_nothing_is_written(stage):
+    await built(stage)
+    for role in Role:
+        settings = stage.units.facts[role].settings
+        assert (settings.mode.value, settings.partner, settings.port) == (
+            role.value,
+            ADDRESSES[role.partner],
+            8444,
+        )
+    kinds = Counter((type(change), change.role) for change in stage.units.writes)
+    assert kinds[Reboot, Role.MASTER] == kinds[Reboot, Role.SLAVE] == 1
+    assert stage.cluster.body["metadata"]["finalizers"] == ["loadmaster.dev/azure-cleanup"]
+    writes, statuses, events = len(stage.units.writes), len(stage.cluster.statuses), len(stage.cluster.events)
+    assert (await stage.visit()).outcome is VisitOutcome.NO_CHANGE
+    assert (len(stage.units.writes), len(stage.cluster.statuses), len(stage.cluster.events)) == (
+        writes,
+        statuses,
+        events,
+    )
+
+
+async def test_that_the_mode_is_being_written_is_stored_before_it_is(stage):
+    def stored(change):
+        if isinstance(change, WriteMode):
+            row = next(each for each in stage.cluster.body["status"]["units"] if each["role"] == change.role)
+            assert row["modeWrittenAtBoot"] == change.boot
+
+    stage.units.before_write = stored
+    await built(stage)
+    assert any(isinstance(change, WriteMode) for change in stage.units.writes)
+
+
+async def test_what_cannot_be_stored_is_not_written(stage):
+    await stage.visit()
+    await stage.visit()
+    while not isinstance(stage.units.writes[-1], WriteSharedSecret) or len(stage.units.writes) < 2:
+        await stage.visit()
+    writes = len(stage.units.writes)
+    stage.cluster.refusals = [KubernetesError(500, "", "not now")]
+    assert (await stage.visit()).outcome is VisitOutcome.ERROR
+    assert len(stage.units.writes) == writes
+
+
+class Killed(BaseException):
+    """The end of a process."""
+
+
+@pytest.mark.parametrize("number", range(10))
+async def test_a_process_that_dies_at_any_write_leaves_what_its_successor_ends(stage, number):
+    reference = Stage()
+    await built(reference)
+    assert number < len(reference.units.writes), "there are fewer writes than that"
+
+    def die(_):
+        if len(stage.units.writes) == number + 1:
+            stage.units.after_write = lambda _: None
+            raise Killed
+
+    stage.units.after_write = die
+    with pytest.raises(Killed):
+        await built(stage)
+    stage.start()
+    await built(stage)
+    assert stage.units.facts == reference.units.facts
+    again = Counter(map(type, stage.units.writes)) - Counter(map(type, reference.units.writes))
+    assert set(again) <= {WriteSharedSecret}, "only a secret is written once more: nobody can read it back"
+
+
+async def test_a_wrong_certificate_is_told_with_the_unit_and_nothing_is_written(stage):
+    stage.units.faults[Role.SLAVE] = UnitFault(
+        FaultReason.CERTIFICATE_NOT_TRUSTED, "10.0.2.5:8443 shows ab12", seen_fingerprint="ab12"
+    )
+    following = await stage.visit()
+    assert following.outcome is not VisitOutcome.NO_CHANGE
+    told = stage.condition("HASynced")
+    assert (told["status"], told["reason"]) == ("Unknown", "CertificateNotTrusted")
+    assert "10.0.2.5:8443 shows ab12" in told["message"]
+    slave = next(row for row in stage.cluster.body["status"]["units"] if row["role"] == "Slave")
+    assert slave["certificateFingerprint"] == "ab12"
+    assert not any(isinstance(change, WriteMode | Reboot) for change in stage.units.writes)
+
+
+async def test_a_hand_change_is_repaired_and_counted_as_drift(stage):
+    await built(stage)
+    facts = stage.units.facts[Role.SLAVE]
+    stage.units.facts[Role.SLAVE] = replace(facts, settings=replace(facts.settings, partner="10.9.9.9"))
+    await stage.until_at_rest()
+    assert stage.units.facts[Role.SLAVE].settings.partner == ADDRESSES[Role.MASTER]
+    assert [reason for reason, _ in stage.cluster.events].count("DriftRepaired") == 1
+    labels = {"namespace": "edge", "name": "web", "kind": "LoadMasterPair", "section": "HighAvailability"}
+    assert stage.metrics.registry.get_sample_value("loadmaster_drift_total", labels) == 1
+
+
+async def test_a_change_that_does_not_last_is_not_made_for_ever(stage):
+    await built(stage)
+
+    def undo(*_):
+        facts = stage.units.facts[Role.SLAVE]
+        stage.units.facts[Role.SLAVE] = replace(facts, settings=replace(facts.settings, partner="10.9.9.9"))
+
+    undo()
+    writes = len(stage.units.writes)
+    stage.units.after_write = undo
+    following = await stage.until_at_rest()
+    assert following.outcome is VisitOutcome.WAITING
+    assert following.after is not None
+    assert stage.condition("Ready")["reason"] == "NotConverging"
+    assert len(stage.units.writes) - writes <= 4
+
+
+@pytest.mark.parametrize("how", ["suspended", "observing"])
+async def test_held_writes_nothing_and_says_what_it_would(stage, how):
+    if how == "suspended":
+        stage.cluster.annotate(suspend="true")
+    else:
+        stage.cluster.body["spec"]["policy"] = {"mode": "Observe"}
+    assert (await stage.visit()).outcome is VisitOutcome.NO_CHANGE
+    assert stage.units.writes == []
+    assert stage.condition("HASynced")["reason"] == "Drift"
+    assert any("HA mode" in line for line in stage.cluster.body["status"]["pending"])
+
+
+async def test_without_the_lease_nothing_is_written(stage):
+    stage.leads = False
+    assert (await stage.visit()).outcome is VisitOutcome.ERROR
+    assert stage.units.writes == []
+
+
+async def test_a_deleted_pair_becomes_single_again_after_azure_is_clean(stage):
+    await built(stage)
+    stage.cluster.body["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z"
+    writes = len(stage.units.writes)
+    await stage.visit()
+    assert len(stage.units.writes) == writes, "Azure's rules go first"
+    assert not stage.exchange.units(KEY).cleaned
+    stage.exchange.azure_cleaned(KEY, cleaned=True)
+    for _ in range(12):
+        await stage.visit()
+    assert {facts.settings.mode for facts in stage.units.facts.values()} == {Mode.SINGLE}
+    assert stage.exchange.units(KEY).cleaned
+
+
+async def test_a_deletion_that_the_units_hold_up_says_why(stage):
+    await built(stage)
+    stage.cluster.body["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z"
+    stage.exchange.azure_cleaned(KEY, cleaned=True)
+    stage.units.faults = {role: UnitFault(FaultReason.TIMED_OUT, f"{role} is away") for role in Role}
+    await stage.visit()
+    view = stage.exchange.units(KEY)
+    assert not view.cleaned
+    assert view.stuck.startswith("TimedOut: ")
+
+
+# Switch-overs -----------------------------------------------------------------------------------------
+
+
+async def switched(stage):
+    for _ in range(200):
+        await stage.visit()
+        status = stage.cluster.body["status"]
+        if "lastSwitchover" in status and "annotations" not in stage.cluster.body["metadata"]:
+            return status["lastSwitchover"]
+        await asyncio.sleep(0.01)
+    raise AssertionError("the request was not answered")
+
+
+async def test_a_switch_over_is_ordered_from_who_is_active_and_answered_once(stage, monkeypatch):
+    monkeypatch.setattr("loadmaster_ha.controller.units.switching.GAP_SECONDS", 0.05)
+    await built(stage)
+    asked = []
+
+    def takes_over(client, to):
+        asked.append((client.role, to))
+        for role, state in ((Role.MASTER, ObservedState.STANDBY), (Role.SLAVE, ObservedState.ACTIVE)):
+            stage.units.facts[role] = replace(stage.units.facts[role], state=state)
+        return SwitchoverAnswer(done=True, reason="Done", detail="the partner has taken over.")
+
+    stage.answers = [takes_over]
+    stage.cluster.annotate(**{"switchover-to": "slave"})
+    found = await switched(stage)
+    assert asked == [(Role.MASTER, Role.SLAVE)]
+    assert (found["requested"], found["outcome"]) == ("slave", "Done")
+    await stage.visit()
+    assert [reason for reason, _ in stage.cluster.events].count("SwitchedOver") == 1
+    assert len(asked) == 1
+
+
+async def test_a_request_that_a_dead_process_left_is_answered_without_a_second_switch_over(stage):
+    await built(stage)
+    for role, state in ((Role.MASTER, ObservedState.STANDBY), (Role.SLAVE, ObservedState.ACTIVE)):
+        stage.units.facts[role] = replace(stage.units.facts[role], state=state)
+    stage.cluster.annotate(**{"switchover-to": "Slave"})
+    stage.start()
+    found = await switched(stage)
+    assert (found["outcome"], found["gapSeconds"]) == ("Done", 0)
+
+
+@pytest.mark.parametrize(("requested", "words"), [("both", "takes master or slave"), ("slave", "Observe")])
+async def test_what_cannot_be_done_is_refused_with_the_reason(stage, requested, words):
+    await built(stage)
+    stage.cluster.annotate(**{"switchover-to": requested})
+    if requested == "slave":
+        stage.cluster.body["spec"]["policy"] = {"mode": "Observe"}
+    found = await switched(stage)
+    assert found["outcome"] == "Refused"
+    assert words in found["reason"]
+
+
+async def test_an_agent_that_gives_up_is_told_with_its_words(stage):
+    await built(stage)
+    stage.answers = [lambda *_: SwitchoverAnswer(done=False, reason="NoProber", detail="nobody probes")]
+    stage.cluster.annotate(**{"switchover-to": "slave"})
+    found = await switched(stage)
+    assert (found["outcome"], found["reason"]) == ("Aborted", "nobody probes")
