@@ -144,9 +144,26 @@ async def _set_up(stage: Stage, units: Units, pairs: int) -> None:
         async with slots:
             balancer = stage.site.id("Microsoft.Network/loadBalancers", f"web-ilb-{number}")
             await stage.emulator.arm.request("PUT", f"/_emulator/resources{balancer}", _balancer(number))
+            for index in (2 * number, 2 * number + 1):
+                interface = stage.site.id("Microsoft.Network/networkInterfaces", f"lm-{index}-nic")
+                body = _interface(stage, index)
+                await stage.emulator.arm.request("PUT", f"/_emulator/resources{interface}", body)
             await stage.cluster.apply_pair(_manifest(number, units))
 
     await asyncio.gather(*(one(number) for number in range(pairs)))
+
+
+def _interface(stage: Stage, index: int) -> JSON:
+    configuration = {
+        "privateIPAddress": unit_address(index // 2, "Slave" if index % 2 else "Master"),
+        "privateIPAllocationMethod": "Static",
+        "subnet": {"id": f"{stage.site.virtual_network}/subnets/lb"},
+        "primary": True,
+    }
+    return {
+        "location": LOCATION,
+        "properties": {"ipConfigurations": [{"name": "ipconfig1", "properties": configuration}]},
+    }
 
 
 def _balancer(number: int) -> JSON:

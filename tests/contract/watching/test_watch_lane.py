@@ -191,14 +191,26 @@ async def test_a_change_of_who_is_active_is_told_counted_and_measured(certificat
         assert pair.seen[-1].diagnosis.active is Active.SLAVE
 
 
-async def test_an_agent_announces_a_change_that_no_poll_was_due_for(certificate, monkeypatch):
-    monkeypatch.setattr(lanes, "PACE", Pace(500.0, 500.0))
-    monkeypatch.setattr(pair_watch, "RESTLESS_SECONDS", 0.0)
+async def test_an_agent_announces_a_change_that_no_poll_was_due_for(certificate):
     async with watching(certificate) as pair:
-        await pair.until(lambda each: each.diagnosis.active is Active.MASTER)
-        await asyncio.sleep(1)
+        await pair.until(healthy)
+        for poll in pair.lane._polls_of(WEB):
+            pair.lane._timetable.remove(poll)
         pair.units.change(0)
-        await pair.until(lambda each: each.diagnosis.active is Active.SLAVE)
+        track = pair.lane._watched[WEB].watch.units[Role.SLAVE]
+        await eventually(lambda: track.agent.state is ObservedState.ACTIVE)
+
+
+async def test_of_many_pairs_that_change_at_once_only_some_are_polled_at_the_fast_pace(
+    certificate, monkeypatch
+):
+    monkeypatch.setattr(lanes, "MOST_RESTLESS", 1)
+    async with watching(certificate) as pair:
+        await pair.until(healthy)
+        lane = pair.lane
+        assert lane._may_hasten(PairKey("edge", "other"), 0.0, 30.0)
+        assert not lane._may_hasten(WEB, 29.0, 59.0)
+        assert lane._may_hasten(WEB, 31.0, 61.0), "the other one is calm again"
 
 
 async def test_what_the_api_server_does_not_take_is_written_when_it_does_and_the_latest_wins(certificate):

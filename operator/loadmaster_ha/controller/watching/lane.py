@@ -40,6 +40,10 @@ MOST_POLLS: Final = 1024
 
 MOST_LOOKS: Final = 64
 
+MOST_RESTLESS: Final = 100
+"""Pairs that are polled at the fast pace at a time. When a zone fails, all of them change at once: each is
+looked at once more, and those beyond this number keep the calm pace: the lane must not be its own flood."""
+
 EVALUATED_EVERY: Final = 10.0
 """Seconds after which a pair is thought about again without news: time alone can be news."""
 
@@ -81,6 +85,8 @@ class WatchLane:
         self._watched: dict[PairKey, Watched] = {}
         self._timetable: Timetable[Poll] = Timetable()
         self._polls: set[asyncio.Task[None]] = set()
+        self._restless: dict[PairKey, float] = {}
+        """Until when the pairs that were hastened last are polled at the fast pace."""
         self._timer: asyncio.TimerHandle | None = None
         self._running = False
         self._failure: asyncio.Future[None] | None = None
@@ -105,6 +111,7 @@ class WatchLane:
         if watched is None:
             return
         self._end(watched)
+        self._restless.pop(key, None)
         self._figures.on_watch_ended(*key)
         self._figures.on_watched_pairs(len(self._watched))
 
@@ -272,7 +279,7 @@ class WatchLane:
         if watched is None:
             return
         now = self._clock()
-        if news:
+        if news and watched.watch.restless(now):
             self._hurry(watched)
         restless = watched.watch.restless(now)
         if news or now - watched.watch.evaluated_at >= (PACE.fast if restless else EVALUATED_EVERY):
@@ -281,8 +288,10 @@ class WatchLane:
     def _hurry(self, watched: Watched) -> None:
         """Look at everything of the pair, and more often for a while."""
         now = self._clock()
+        hasten = self._may_hasten(watched.key, now, watched.watch.restless_until)
         for poll in self._polls_of(watched.key):
-            self._timetable.hasten(poll, now, watched.watch.restless_until)
+            if hasten:
+                self._timetable.hasten(poll, now, watched.watch.restless_until)
             if now - watched.hurried_at >= HURRIED_EVERY:
                 self._timetable.hurry(poll, now)
         if now - watched.hurried_at >= HURRIED_EVERY:
@@ -290,6 +299,15 @@ class WatchLane:
             for rounds in watched.rounds.values():
                 rounds.hurry()
         self._arm()
+
+    def _may_hasten(self, key: PairKey, now: float, until: float) -> bool:
+        if key not in self._restless and len(self._restless) >= MOST_RESTLESS:
+            for each in [each for each, end in self._restless.items() if end <= now]:
+                del self._restless[each]
+            if len(self._restless) >= MOST_RESTLESS:
+                return False
+        self._restless[key] = until
+        return True
 
     # What is made of it
 

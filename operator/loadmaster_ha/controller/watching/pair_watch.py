@@ -134,7 +134,8 @@ class PairWatch:
         return self._noted(news, now)
 
     def _noted(self, news: bool, now: float) -> bool:  # noqa: FBT001 - the only argument that matters
-        if news:
+        # What is heard of everybody for the first time is no change: nothing is hastened by a start.
+        if news and self.evaluated_at != float("-inf"):
             self.news_at = now
         return news
 
