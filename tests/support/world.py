@@ -156,6 +156,8 @@ class World:
     arm: Arm
     group: str
     subscription: str = SUBSCRIPTION
+    prefix: str = "10.0.2"
+    """First three numbers of the subnet's addresses; the virtual network has the /16 around them."""
 
     @property
     def group_id(self) -> str:
@@ -265,14 +267,15 @@ class World:
         subnet = {
             "name": "lb",
             "properties": {
-                "addressPrefix": "10.0.2.0/24",
+                "addressPrefix": f"{self.prefix}.0/24",
                 "networkSecurityGroup": {"id": self.security_group},
                 "natGateway": {"id": self.network("natGateways", "way-out")},
             },
         }
+        network = f"{self.prefix.rpartition('.')[0]}.0.0/16"
         return {
             "location": LOCATION,
-            "properties": {"addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}, "subnets": [subnet]},
+            "properties": {"addressSpace": {"addressPrefixes": [network]}, "subnets": [subnet]},
         }
 
     def _corporate_balancer(self) -> JSON:
@@ -295,7 +298,7 @@ class World:
             "properties": {
                 "primary": True,
                 "privateIPAllocationMethod": "Static",
-                "privateIPAddress": f"10.0.2.{4 + index}",
+                "privateIPAddress": f"{self.prefix}.{4 + index}",
                 "subnet": {"id": self.subnet},
             },
         }
@@ -341,7 +344,7 @@ class World:
             "tags": {"corp-owner": "network-team"},
             "properties": {
                 "frontendIPConfigurations": [
-                    {"name": "corp-frontend", "properties": _static_address(self.subnet, "10.0.2.50")}
+                    {"name": "corp-frontend", "properties": _static_address(self.subnet, f"{self.prefix}.50")}
                 ],
                 "backendAddressPools": [
                     {"name": "corp-pool"},

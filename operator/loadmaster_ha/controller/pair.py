@@ -187,7 +187,11 @@ class PairController:
         memory.trouble = not planned.converged
         memory.episode = now if planned.changes else None
         synced = work.stored(ConditionType.AZURE_SYNCED) is ConditionStatus.TRUE
-        memory.drifting = bool(planned.changes) and work.seen and synced and not work.deleting
+        # What the units became ready for is no drift either: Azure is wanted otherwise than before.
+        same = memory.wanted is None or memory.wanted == work.publish
+        memory.drifting = bool(planned.changes) and work.seen and synced and same and not work.deleting
+        if planned.converged:
+            memory.wanted = work.publish
         return planned
 
     async def _observe(self, work: Work, session: AzureSession, max_age: float) -> Plan:
@@ -200,8 +204,8 @@ class PairController:
             self._exchange.azure_seen(work.key, view_of(target, observation, planned))
             return planned
         units = self._exchange.units(work.key)
-        publish, waiting = publishable(target, units, observation)
-        planned = plan(target, observation, publish=publish)
+        work.publish, waiting = publishable(target, units, observation)
+        planned = plan(target, observation, publish=work.publish)
         self._exchange.azure_seen(work.key, view_of(target, observation, planned, waiting=waiting))
         if (address := frontend_address(target, observation)) is not None:
             work.status_fields["frontend"] = {"address": address}

@@ -109,18 +109,20 @@ def conditions(situation: UnitsSituation) -> tuple[Condition, ...]:
     )
 
 
-def _synced(situation: UnitsSituation) -> Condition:
+def _synced(situation: UnitsSituation) -> Condition:  # noqa: PLR0911 - the first row that fits decides
     kind = ConditionType.HA_SYNCED
     trouble = situation.blocking or situation.waiting
     changes = summary(situation.changes)
     if situation.plan is None or situation.unread:
         reason = trouble or Obstacle(Reason.NOT_OBSERVED, "The units have not been looked at yet.")
         return Condition(kind, UNKNOWN, reason.reason, reason.message)
+    if situation.changes and situation.held and situation.blocking is None:
+        return Condition(kind, FALSE, Reason.DRIFT, changes)  # what waits then waits for that
     if trouble is not None:
         told = sentence(trouble.message, f"To be done: {changes}" if changes else "")
         return Condition(kind, FALSE, trouble.reason, told)
     if situation.changes:
-        return Condition(kind, FALSE, Reason.DRIFT if situation.held else Reason.APPLYING, changes)
+        return Condition(kind, FALSE, Reason.APPLYING, changes)
     if owed := situation.reboots:
         return Condition(kind, FALSE, Reason.REBOOT_OWED, owed)
     if situation.deleting and situation.cleaned:
@@ -130,7 +132,7 @@ def _synced(situation: UnitsSituation) -> Condition:
     return Condition(kind, TRUE, Reason.SYNCED, message)
 
 
-def _reconciling(situation: UnitsSituation) -> Condition:
+def _reconciling(situation: UnitsSituation) -> Condition:  # noqa: PLR0911 - the first that fits decides
     kind = ConditionType.RECONCILING
     if situation.doing:
         return Condition(kind, TRUE, Reason.SWITCHING_OVER, situation.doing)
@@ -138,6 +140,8 @@ def _reconciling(situation: UnitsSituation) -> Condition:
     if situation.blocking is not None and not applies:
         # Most of what waits then waits for that.
         return Condition(kind, FALSE, Reason.IDLE, "Nothing is done before Stalled is resolved.")
+    if situation.held and situation.plan is not None and not situation.unread:
+        return Condition(kind, FALSE, situation.held, "Nothing is written to the units.")
     if (waiting := situation.waiting) is not None:
         return Condition(kind, TRUE, waiting.reason, waiting.message)
     if situation.plan is None:

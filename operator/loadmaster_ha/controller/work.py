@@ -56,6 +56,9 @@ class Memory:
     generation: int = 0
     """The manifest that `repetition` is about."""
 
+    wanted: PairTarget | None = None
+    """What Azure was to be when all was as wanted last: the manifest, as far as the units can answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Course:
@@ -78,6 +81,8 @@ class Work:
     known: bool
     status_fields: dict[str, Any] = field(default_factory=dict)
     observation: Observation | None = None
+    publish: PairTarget | None = None
+    """The manifest as far as the units can answer."""
     progress: bool = False
     """Something that was begun has come to a good end."""
 

@@ -1,0 +1,134 @@
+"""The units of a pair, by the real operator on a real API server: two scripted appliances, Azure emulated."""
+
+import asyncio
+
+import pytest_asyncio
+from tests.support.appliance_pairs import SECRET, appliance_pair
+from tests.support.emulator import running_emulator
+from tests.support.live_pairs import condition
+from tests.support.rig import Stage
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(control_plane, crd, tmp_path_factory):
+    """Give an Azure whose networks may lie on loopback, where the units are."""
+    async with running_emulator("--allow-loopback-networks") as emulator:
+        yield Stage(control_plane, emulator, tmp_path_factory.mktemp("stage"))
+
+
+async def polled(units):
+    """The balancer asks for the health of both, again and again, the master first."""
+    while True:
+        for unit in units:
+            unit.balancer_polls()
+        await asyncio.sleep(0.2)
+
+
+async def test_two_fresh_units_become_a_pair_with_its_service_and_single_again(stage):
+    async with appliance_pair(stage, "units-build") as pair:
+        polls = asyncio.create_task(polled(pair.units))
+        try:
+            await pair.apply()
+            found = await pair.synced()
+            assert pair.settings() == pair.wanted()
+            assert [unit.boots for unit in pair.units] == [1, 1]
+            assert [unit.secret_writes for unit in pair.units] == [1, 1]
+            status = found["status"]
+            assert {unit["role"]: unit["kind"] for unit in status["units"]} == {
+                "Master": "Appliance",
+                "Slave": "Appliance",
+            }
+            assert condition(found, "RebootRequired")["status"] == "False"
+            assert condition(found, "VersionsMatch")["status"] == "True"
+            assert SECRET not in str(found)
+
+            # idle: nothing is written any more, anywhere
+            before = [len(unit.writes()) for unit in pair.units], found["metadata"]["resourceVersion"]
+            await pair.pairs.annotate(look="again")
+            await asyncio.sleep(3)
+            assert [len(unit.writes()) for unit in pair.units] == before[0]
+
+            await pair.pairs.delete()
+            await pair.pairs.gone(seconds=120)
+            assert [unit.mode for unit in pair.units] == ["single", "single"]
+            assert not any(unit.services.rows for unit in pair.units)
+        finally:
+            polls.cancel()
+
+
+async def test_a_fingerprint_is_shown_and_nothing_is_sent_before_it_is_pinned(stage):
+    async with appliance_pair(stage, "units-first-contact") as pair:
+        await pair.apply(master__management__tls={})
+        told = await pair.pairs.condition("HASynced", "Unknown", "CertificateNotTrusted")
+        assert pair.units[0].fingerprint in told["message"].replace(":", "").lower()
+        assert await pair.pairs.condition("Stalled", "True", "CertificateNotTrusted")
+        assert pair.units[0].calls == []
+        seen = (await pair.pairs.get())["status"]["units"][0]["certificateFingerprint"]
+        assert seen == pair.units[0].fingerprint
+
+
+async def test_a_wrong_password_is_told_and_not_tried_until_the_secret_changes(stage):
+    async with appliance_pair(stage, "units-password") as pair:
+        await pair.pairs.put_secret("lm-1-login", username="bal", password="not it")
+        await pair.apply()
+        told = await pair.pairs.condition("HASynced", "Unknown", "Unauthorized")
+        assert "slave" in told["message"]
+        tried = len(pair.units[1].calls)
+        await asyncio.sleep(5)
+        assert len(pair.units[1].calls) == tried, "a wrong password is not tried again and again"
+        await pair.pairs.put_secret("lm-1-login", username="bal", password=pair.units[1].password)
+        await pair.pairs.annotate(look="now")
+        await pair.pairs.until(
+            lambda found: condition(found, "HASynced").get("reason") != "Unauthorized", "it goes on"
+        )
+
+
+async def test_what_is_changed_by_hand_is_repaired_and_told(stage):
+    async with appliance_pair(stage, "units-drift") as pair:
+        polls = asyncio.create_task(polled(pair.units))
+        try:
+            await pair.apply()
+            await pair.synced()
+            pair.units[1].partner, pair.units[0].preferred = "127.0.0.9", 0
+            await pair.pairs.annotate(look="now")
+            await pair.pairs.until(lambda _: pair.settings() == pair.wanted(), "both are repaired")
+            await pair.synced()
+            events = [each for each in await pair.pairs.events() if each["reason"] == "DriftRepaired"]
+            assert {each["note"].partition(":")[0] for each in events} == {"Master", "Slave"}
+            drift = [
+                value
+                for name, value in pair.rig.operator.metrics().items()
+                if name.startswith("loadmaster_drift_total") and "HighAvailability" in name
+            ]
+            assert sum(drift) == 2
+        finally:
+            polls.cancel()
+
+
+async def test_observe_writes_nothing_and_says_what_it_would(stage):
+    async with appliance_pair(stage, "units-observe") as pair:
+        await pair.apply(policy={"mode": "Observe"})
+        await pair.pairs.condition("HASynced", "False", "Drift")
+        found = await pair.pairs.get()
+        assert any(line.startswith("Master: set the HA mode") for line in found["status"]["pending"])
+        assert [unit.writes() for unit in pair.units] == [[], []]
+
+
+async def test_a_switch_over_of_appliances_is_refused_with_the_reason(stage):
+    async with appliance_pair(stage, "units-switch") as pair:
+        polls = asyncio.create_task(polled(pair.units))
+        try:
+            await pair.apply(services=[])
+            await pair.synced()
+            await pair.pairs.annotate(**{"switchover-to": "slave"})
+            found = await pair.pairs.until(
+                lambda found: "lastSwitchover" in (found or {}).get("status", {}), "it is answered"
+            )
+            assert found["status"]["lastSwitchover"]["outcome"] == "Refused"
+            assert "no such command" in found["status"]["lastSwitchover"]["reason"]
+            await pair.pairs.until(
+                lambda found: "loadmaster.dev/switchover-to" not in found["metadata"].get("annotations", {}),
+                "the request is taken away",
+            )
+        finally:
+            polls.cancel()
