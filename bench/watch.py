@@ -28,6 +28,7 @@ from tests.support.world import LOCATION, SUBSCRIPTION
 from bench.report import distribution, publish, table
 from bench.steady import MIB, imports_mib
 from lab.cluster import Cluster, conditions
+from lab.processes import ProcessFailed
 from lab.stage import CREDENTIALS, ROOT, Operator, Stage, open_stage
 from loadmaster_ha.controller.kubernetes import Kubernetes, KubernetesError, load_configuration, pairs_path
 
@@ -324,11 +325,18 @@ async def _change(  # noqa: PLR0917 - the scene
         if count % METRIC_EVERY == 0:
             metrics.append(asyncio.create_task(_metric(metrics_url, name, said)))
         await asyncio.sleep(random.expovariate(rate))
-    async with asyncio.timeout(60):
-        while not all(
-            (name, role) in observer.active and (name, role) in observer.events for name, role, _ in began
-        ):
-            await asyncio.sleep(0.1)
+    missing = began
+    for _ in range(600):
+        missing = [
+            (name, role, at)
+            for name, role, at in began
+            if (name, role) not in observer.active or (name, role) not in observer.events
+        ]
+        if not missing:
+            break
+        await asyncio.sleep(0.1)
+    if missing:
+        raise ProcessFailed(f"never told: {missing}; the operator's log ends:\n{operator.process.tail()}")
     return {
         "condition": distribution([observer.active[name, role] - at for name, role, at in began]),
         "Event": distribution([observer.events[name, role] - at for name, role, at in began]),

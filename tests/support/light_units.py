@@ -266,6 +266,8 @@ class _Management(asyncio.Protocol):
             return self._parameters(unit)
         if command == "listapi" and self._units.appliances:
             return {"commands": [each for each in COMMANDS if "agent" not in each], "version": APPLIANCE}
+        if command == "listvs":
+            return {"VS": [{**_SERVICE, "VSAddress": unit.address}]}
         return _SAME_FOR_ALL.get(command) or {"frontend": frontend_address(unit.pair.number), **_PROBE}
 
     def _parameters(self, unit: Unit) -> JSON:
@@ -324,10 +326,18 @@ class _Management(asyncio.Protocol):
 
 
 _PROBE = {"probesource": "168.63.129.16", "probeinterval": 5, "probethreshold": 2}
+_SERVICE = {
+    "Index": 1,
+    "NickName": "lm_web_https@12345678",
+    "VSPort": "443",
+    "Protocol": "tcp",
+    "Status": "Up",
+    "VStype": "gen",
+    "Rs": [{"RsIndex": 1, "VSIndex": 1, "Addr": "10.9.0.1", "Port": 443, "Status": "Up"}],
+}
 _SAME_FOR_ALL = {
     "listapi": {"commands": COMMANDS, "version": VERSION},
     "stats": {"VStotals": {"TotalConns": 3}, "Vs": [{"Index": 1, "ActiveConns": 3}]},
-    "listvs": {"VS": []},
     "listcert": {"cert": []},
 }
 

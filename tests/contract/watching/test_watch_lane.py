@@ -15,7 +15,7 @@ from loadmaster_ha.controller.registry import PairKey
 from loadmaster_ha.controller.watching import lane as lanes
 from loadmaster_ha.controller.watching import pair_watch
 from loadmaster_ha.controller.watching.lane import WatchLane
-from loadmaster_ha.controller.watching.model import StoredWatch, WatchFacts
+from loadmaster_ha.controller.watching.model import StoredWatch, WatchedService, WatchFacts
 from loadmaster_ha.controller.watching.schedule import Pace
 from loadmaster_ha.domain.ha import PreferredHost, Role
 from loadmaster_ha.domain.reading import Present, Unknown
@@ -37,7 +37,7 @@ PATIENCE = 20
 class Neighbours:
     """Exchange, board, Azure and clients, as far as the lane needs them."""
 
-    def __init__(self, units, fingerprint, connections):
+    def __init__(self, units, fingerprint, connections, metrics):
         self.units = units
         self.facts = {
             WEB: WatchFacts(
@@ -46,6 +46,7 @@ class Neighbours:
                 preferred_host=PreferredHost.NONE,
                 frontend=frontend_address(0),
                 health_rule=RULE,
+                services=(WatchedService("https", "lm_web_https@12345678"),),
             )
         }
         self.stored = StoredWatch()
@@ -59,6 +60,7 @@ class Neighbours:
                 Pinned(fingerprint),
                 UnitCredentials(apikey=API_KEY),
                 connections=connections,
+                observer=metrics,
             )
             for role in Role
         }
@@ -125,8 +127,8 @@ def quick(monkeypatch):
 async def watching(certificate, *, start=True, **options):
     fingerprint = fingerprint_of(certificate.read_text())
     async with light_units(1, str(certificate), **options) as units, Connections() as connections:
-        neighbours = Neighbours(units, fingerprint, connections)
         metrics = OperatorMetrics(version="0", kopf_version="0")
+        neighbours = Neighbours(units, fingerprint, connections, metrics)
         lane = WatchLane(
             facts=neighbours, units=neighbours, azure=neighbours, board=Board(neighbours), figures=metrics
         )
@@ -160,6 +162,7 @@ async def test_a_healthy_pair_is_told_once_with_everything_about_it(certificate)
         }
         assert {sight.kind for sight in situation.units.values()} == {UnitKind.AGENT}
         assert situation.failover is None
+        await eventually(lambda: "service_up{" in generate_latest(pair.metrics.registry).decode())
         told = len(pair.situations)
         await asyncio.sleep(1.5)
         assert len(pair.situations) == told, "nothing changed, and it was told again"
@@ -171,6 +174,13 @@ async def test_a_healthy_pair_is_told_once_with_everything_about_it(certificate)
         assert value(pair.metrics, "loadmaster_unit_certificate_expiry_timestamp_seconds") > 1.7e9
         assert value(pair.metrics, 'loadmaster_watch_polls_total{outcome="200",polled="Health"}') > 1
         assert value(pair.metrics, "loadmaster_watch_report_seconds_count") == told
+        assert value(pair.metrics, "loadmaster_watch_delay_seconds_count") > 1
+        state = 'loadmaster_unit_state{namespace="edge",pair="web",state="Standby",unit="Slave"}'
+        assert value(pair.metrics, state) == 1
+        info = 'loadmaster_unit_info{firmware="7.2.60.0.agent",kind="Agent",namespace="edge",pair="web"'
+        assert value(pair.metrics, info) == 1
+        assert value(pair.metrics, 'loadmaster_unit_requests_total{command="agentstatus",outcome="Ok"}') > 0
+        assert value(pair.metrics, 'loadmaster_service_up{namespace="edge",pair="web",service="https"}') == 1
 
 
 async def test_a_change_of_who_is_active_is_told_counted_and_measured(certificate):
