@@ -114,6 +114,12 @@ class Log:
         """Those that went wrong."""
         return [request for request in self.requests if not request.ok]
 
+    def told(self) -> str:
+        """What went wrong, and when since the first request, for messages."""
+        first = min((request.began for request in self.requests), default=0.0)
+        each = [f"{request.began - first:.2f} s: {request.outcome}" for request in self.failures()]
+        return f"{len(each)} of {len(self.requests)} failed: {', '.join(each[:20])}"
+
     def recovered(self) -> bool:
         """Whether the request that began last was answered; one that began before may end after it."""
         return max(self.requests, key=lambda request: request.began).ok

@@ -108,7 +108,7 @@ async def test_two_fresh_units_become_a_served_pair_and_single_units_again(open_
             assert others == []
         async with first.client().steady(0.02) as log:
             await asyncio.sleep(1)
-        assert log.failures() == []
+        assert log.failures() == [], log.told()
         assert {request.body for request in log.requests} == {b"web-0\n", b"web-1\n"}
         assert {request.certificate for request in log.requests} == {certificate_of(first.certificate)}
 

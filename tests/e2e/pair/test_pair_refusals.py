@@ -33,7 +33,7 @@ async def test_to_a_unit_with_another_certificate_nothing_is_sent_and_the_one_se
             await first.until(
                 lambda pair, seen=seen: any(
                     found["type"] == "HASynced"
-                    and found["status"] == "False"
+                    and found["status"] == "Unknown"
                     and seen in plain(found["message"])
                     for found in (pair.get("status") or {}).get("conditions", [])
                 ),
@@ -48,7 +48,7 @@ async def test_to_a_unit_with_another_certificate_nothing_is_sent_and_the_one_se
 
         # a person compares, pins, and has the password wrong: tried once, not again until the Secret changes
         await first.apply(right)
-        await first.until_condition("HASynced", "False", "Unauthorized")
+        await first.until_condition("HASynced", "Unknown", "Unauthorized")
         refused = first.units[0].log.read_text().count("401")
         await asyncio.sleep(5)
         assert first.units[0].log.read_text().count("401") == refused
@@ -67,7 +67,7 @@ async def test_units_with_different_shared_secrets_are_told_apart_and_healed_by_
         await first.put_secret("web-partner", {"secret": f"{SECRET}-2"})
         await first.until_condition("PairHealthy", "True", "ActiveStandby")
         await first.until_ready()
-    assert log.failures() == []
+    assert log.failures() == [], log.told()
     for unit in first.units:
         assert [command for command, _ in writes(unit)].count("setlmcommsecret") >= 2
     assert SECRET not in first.operator.process.log.read_text()
@@ -84,7 +84,7 @@ async def test_a_unit_replaced_by_a_fresh_one_at_its_address_is_built_again(firs
         await until_answering(gone)
         assert (await ha_settings(gone))["HaMode"] == "single"
         shown = plain(await fingerprint(gone))
-        told = await first.until_condition("HASynced", "False", "CertificateNotTrusted")
+        told = await first.until_condition("HASynced", "Unknown", "CertificateNotTrusted")
         assert shown in plain(told["message"])
         assert (await ha_settings(gone))["HaMode"] == "single", "nothing is sent to a stranger"
 
@@ -98,7 +98,7 @@ async def test_a_unit_replaced_by_a_fresh_one_at_its_address_is_built_again(firs
             lambda found: found == sorted(first.lab.web),
             "it has the service",
         )
-    assert log.failures() == []
+    assert log.failures() == [], log.told()
     assert await active_of(first) == active
     status = await first.status()
     assert {unit["role"]: plain(unit["certificateFingerprint"]) for unit in status["units"]}[

@@ -116,7 +116,7 @@ async def test_a_check_port_changed_on_one_unit_only_is_set_right(first):
             lambda: ha_settings(standby), lambda found: found["Port"] == "8444", "the port is set right"
         )
         await first.until_condition("PairHealthy", "True", "ActiveStandby")
-    assert log.failures() == []
+    assert log.failures() == [], log.told()
     notes = [event["note"] for event in await first.events("DriftRepaired")]
     assert any("8445" in note for note in notes), notes
 

@@ -119,8 +119,8 @@ async def test_a_planned_switchover_by_annotation_loses_no_request(first):
         await asyncio.sleep(1)
     assert pair["status"]["lastSwitchover"]["outcome"] == "Done", pair["status"]["lastSwitchover"]
     assert pair["status"]["lastSwitchover"]["gapSeconds"] == 0
-    assert log.failures() == []
-    assert alive.failures() == []
+    assert log.failures() == [], log.told()
+    assert alive.failures() == [], alive.told()
     await first.until(
         lambda pair: "loadmaster.dev/switchover-to" not in (pair["metadata"].get("annotations") or {}),
         "the annotation is taken away",
@@ -144,8 +144,8 @@ async def test_a_renewed_certificate_is_served_by_both_units_without_a_lost_requ
                 f"unit {unit.number} shows the new certificate",
             )
         await asyncio.sleep(0.5)
-    assert log.failures() == []
-    assert alive.failures() == []
+    assert log.failures() == [], log.told()
+    assert alive.failures() == [], alive.told()
     shown = {request.certificate for request in log.requests}
     assert shown == {certificate_of(old), certificate_of(new)}
     assert log.requests[-1].certificate == certificate_of(new)
@@ -184,8 +184,8 @@ async def test_endpoints_go_from_3_to_30_and_back_without_a_lost_request(in_name
                         f"{number} real servers",
                     )
                 await asyncio.sleep(1)
-        assert log.failures() == []
-        assert other.failures() == []
+        assert log.failures() == [], log.told()
+        assert other.failures() == [], other.told()
         assert len({request.body for request in log.requests}) > 3, "the new ones were given traffic"
         await first.patch({"spec": {"services": [first.service()]}})
         await eventually(
