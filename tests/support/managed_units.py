@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -31,26 +32,31 @@ class ManagedUnit:
 
 
 @contextlib.asynccontextmanager
-async def managed_unit(kind: str, folder: Path, habits: Habits | None = None) -> AsyncIterator[ManagedUnit]:
-    """One of `KINDS`."""
+async def managed_unit(
+    kind: str, folder: Path, habits: Habits | None = None, **options: Any
+) -> AsyncIterator[ManagedUnit]:
+    """One of `KINDS`; `options` are the client's."""
     if kind == "agent":
-        async with served(folder) as serving, agent_client(serving) as client:
+        async with served(folder) as serving, agent_client(serving, **options) as client:
             yield ManagedUnit(client, agent=serving)
         return
     habits = habits or Habits()
     if kind == "appliance-v1":
         habits.firmware = OLD_FIRMWARE
-    async with ScriptedAppliance(OWN_ADDRESS, habits) as appliance, appliance_client(appliance) as client:
+    async with (
+        ScriptedAppliance(OWN_ADDRESS, habits) as appliance,
+        appliance_client(appliance, **options) as client,
+    ):
         yield ManagedUnit(client, appliance=appliance)
 
 
 @contextlib.asynccontextmanager
-async def agent_client(serving: Served) -> AsyncIterator[UnitClient]:
+async def agent_client(serving: Served, **options: Any) -> AsyncIterator[UnitClient]:
     """A client of an agent's API, with its certificate pinned."""
     certificate = x509.load_pem_x509_certificate(serving.identity.path.read_bytes())
     trust = Pinned(certificate.fingerprint(hashes.SHA256()).hex())
     credentials = UnitCredentials(user=serving.user, password=serving.password)
-    client = UnitClient(Endpoint(ADDRESS, serving.port), trust, credentials)
+    client = UnitClient(Endpoint(ADDRESS, serving.port), trust, credentials, **options)
     try:
         yield client
     finally:
@@ -58,10 +64,10 @@ async def agent_client(serving: Served) -> AsyncIterator[UnitClient]:
 
 
 @contextlib.asynccontextmanager
-async def appliance_client(appliance: ScriptedAppliance) -> AsyncIterator[UnitClient]:
+async def appliance_client(appliance: ScriptedAppliance, **options: Any) -> AsyncIterator[UnitClient]:
     """A client of an appliance, with its certificate pinned."""
     endpoint = Endpoint(appliance.address, appliance.port)
-    client = UnitClient(endpoint, Pinned(appliance.fingerprint), appliance.credentials)
+    client = UnitClient(endpoint, Pinned(appliance.fingerprint), appliance.credentials, **options)
     try:
         yield client
     finally:

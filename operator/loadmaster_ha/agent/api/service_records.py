@@ -34,7 +34,7 @@ def service_record(found: Found, statistics: ServiceStatistics | None) -> dict[s
     fields = ((name, found.fields.get(name, default)) for name, default in SERVICE_DEFAULTS.items())
     record = {
         **(_FIXED_WITH_TLS if tls else _FIXED),
-        **{name: each for name, each in fields if _is_told(each)},
+        **{name: each for name, each in fields if _is_told(name, each)},
     }
     if not tls:
         record.pop("SSLAcceleration", None)
@@ -77,8 +77,10 @@ def server_record(found: FoundServer, statistics: ServiceStatistics | None) -> d
     }
 
 
-def _is_told(value: Json) -> bool:
-    return not (value is None or value == "" or value == [] or value == "none")  # noqa: PLR1714 - lists are no keys
+def _is_told(name: str, value: Json) -> bool:
+    # Only `Persist` is left out for its "none": a check of that type, or a cookie of that name, is told.
+    unset = value is None or value == "" or value == []  # noqa: PLR1714 - lists are no keys
+    return not (unset or (name == "Persist" and value == "none"))
 
 
 def state_of_service(service: VirtualService, statistics: ServiceStatistics | None) -> str:
