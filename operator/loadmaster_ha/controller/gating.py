@@ -9,6 +9,13 @@ from loadmaster_ha.planning.target import PairTarget
 from loadmaster_ha.planning.units.publishing import held_back, is_managed, waits_for
 
 
+def unpublished(target: PairTarget, publish: PairTarget, waiting: frozenset[str]) -> tuple[str, ...]:
+    """Names of the services that Azure does not have yet because the units cannot answer for them."""
+    there = {each.name for each in publish.spec.services}
+    waits = {each.partition(" ")[0] for each in waiting}
+    return tuple(each.name for each in target.spec.services if each.name in waits - there)
+
+
 def publishable(
     target: PairTarget, units: UnitsView, observation: Observation
 ) -> tuple[PairTarget, frozenset[str]]:

@@ -23,7 +23,7 @@ from loadmaster_ha.controller.conditions import ConditionStatus, ConditionType, 
 from loadmaster_ha.controller.credentials import CredentialsProblem, PairSessions
 from loadmaster_ha.controller.exchange import Exchange
 from loadmaster_ha.controller.finalizer import hold_on, let_go
-from loadmaster_ha.controller.gating import publishable
+from loadmaster_ha.controller.gating import publishable, unpublished
 from loadmaster_ha.controller.kubernetes import JSON, Kubernetes, KubernetesError
 from loadmaster_ha.controller.lease import LeaseLost
 from loadmaster_ha.controller.registry import PairKey, Pairs, target_of
@@ -190,8 +190,6 @@ class PairController:
         # What the units became ready for is no drift either: Azure is wanted otherwise than before.
         same = memory.wanted is None or memory.wanted == work.publish
         memory.drifting = bool(planned.changes) and work.seen and synced and same and not work.deleting
-        if planned.converged:
-            memory.wanted = work.publish
         return planned
 
     async def _observe(self, work: Work, session: AzureSession, max_age: float) -> Plan:
@@ -205,6 +203,7 @@ class PairController:
             return planned
         units = self._exchange.units(work.key)
         work.publish, waiting = publishable(target, units, observation)
+        work.unpublished = unpublished(target, work.publish, waiting)
         planned = plan(target, observation, publish=work.publish)
         self._exchange.azure_seen(work.key, view_of(target, observation, planned, waiting=waiting))
         if (address := frontend_address(target, observation)) is not None:
@@ -273,6 +272,7 @@ class PairController:
         work.memory.episode, work.memory.outdated, work.memory.course = None, 0, None
         if planned.converged:
             work.memory.repetition.clear()
+            work.memory.wanted = work.publish
         situation = work.situation(plan=planned)
         if planned.blocking or planned.waiting:
             return situation, Next(VisitOutcome.WAITING)

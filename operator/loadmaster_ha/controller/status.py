@@ -59,6 +59,8 @@ class Situation:
     obstacle: Obstacle | None = None
     operation: Operation | None = None
     status_fields: Mapping[str, Any] = field(default_factory=dict)
+    unpublished: tuple[str, ...] = ()
+    """Services that Azure gets once the units can answer for them."""
 
     @property
     def held(self) -> Reason | None:
@@ -128,6 +130,8 @@ def _azure_synced(situation: Situation) -> Condition:
     if situation.changes:
         reason_word = Reason.DRIFT if situation.held else Reason.APPLYING
         return Condition(kind, FALSE, reason_word, differences(situation.changes))
+    if situation.unpublished:
+        return Condition(kind, FALSE, Reason.APPLYING, _unpublished_in_words(situation))
     risks = " ".join(f"{finding.reason}: {finding.message}" for finding in situation.plan.warnings)
     message = sentence("Azure is as the manifest wants it.", f"Reported: {risks}" if risks else "")
     return Condition(kind, TRUE, Reason.SYNCED, message)
@@ -142,6 +146,10 @@ def _ready(situation: Situation, synced: Condition) -> Condition:
     trouble = situation.waiting
     told = trouble.message if trouble is not None and trouble.reason == synced.reason else synced.message
     return Condition(kind, synced.status, synced.reason, told)
+
+
+def _unpublished_in_words(situation: Situation) -> str:
+    return f"Published once the units answer for it: {', '.join(situation.unpublished)}."
 
 
 def _reconciling(situation: Situation) -> Condition:
@@ -161,6 +169,7 @@ def _progress(situation: Situation) -> tuple[ConditionStatus, str, str]:
         (situation.deleting, TRUE, Reason.CLEANING_UP, differences(situation.changes)),
         (not plan_made, TRUE, Reason.NOT_OBSERVED, "Azure has not been read yet."),
         (situation.changes, TRUE, Reason.APPLYING, differences(situation.changes)),
+        (situation.unpublished, TRUE, Reason.APPLYING, _unpublished_in_words(situation)),
     )
     for applies, status, reason, message in rows:
         if applies:

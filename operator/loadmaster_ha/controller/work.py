@@ -83,6 +83,8 @@ class Work:
     observation: Observation | None = None
     publish: PairTarget | None = None
     """The manifest as far as the units can answer."""
+    unpublished: tuple[str, ...] = ()
+    """Services of the manifest that are not in `publish` for that reason."""
     progress: bool = False
     """Something that was begun has come to a good end."""
 
@@ -138,6 +140,7 @@ class Work:
             observing=self.target.spec.policy.mode is Mode.OBSERVE,
             deleting=self.deleting,
             status_fields=fields,
+            unpublished=self.unpublished,
             **more,
         )
 

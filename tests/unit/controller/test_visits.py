@@ -17,7 +17,7 @@ from loadmaster_ha.azure.outcomes import Done, Operation, Refused, Running, TryL
 from loadmaster_ha.controller import board
 from loadmaster_ha.controller.board import Board
 from loadmaster_ha.controller.events import Recorder
-from loadmaster_ha.controller.exchange import Exchange
+from loadmaster_ha.controller.exchange import Exchange, UnitsView
 from loadmaster_ha.controller.pair import PairController
 from loadmaster_ha.controller.registry import PairKey, Pairs
 from loadmaster_ha.controller.report import Reporter
@@ -258,6 +258,35 @@ async def test_lost_answers_to_one_write_after_another_are_progress(stage):
     found = [await stage.visit() for _ in range(6)]
     assert {each.outcome for each in found} == {VisitOutcome.WAITING}
     assert all(each.progress for each in found)
+
+
+async def test_what_becomes_ready_on_the_units_is_published_and_is_no_drift(stage):
+    spec = stage.cluster.body["spec"]
+    for unit in ("master", "slave"):
+        spec[unit] = {**spec[unit], "management": {"credentialsSecretRef": {"name": "login"}}}
+    spec["services"] = [
+        {
+            "name": "https",
+            "port": 443,
+            "virtualService": {"realServers": [{"address": "10.0.3.1", "port": 80}]},
+        }
+    ]
+    stage.pairs.update(stage.cluster.body)
+    await stage.until_waiting()
+    balancer = stage.arm.stored[BALANCER.lower()]["properties"]
+    rules = {rule["name"] for rule in balancer["loadBalancingRules"]}
+    assert "lm_web_service_https" not in rules, "nobody could answer yet"
+
+    stage.exchange.units_seen(KEY, UnitsView(ready=frozenset({"https eth0:443/tcp"})))
+    await stage.until_waiting()
+    balancer = stage.arm.stored[BALANCER.lower()]["properties"]
+    assert "lm_web_service_https" in {rule["name"] for rule in balancer["loadBalancingRules"]}
+    assert "DriftRepaired" not in {event["reason"] for event in stage.cluster.events}
+
+    stage.exchange.units_seen(KEY, UnitsView(ready=frozenset()))
+    writes = len(stage.arm.writes)
+    await stage.until_waiting()
+    assert len(stage.arm.writes) == writes, "what is published stays"
 
 
 # What is remembered, and of whom ----------------------------------------------------------------------
