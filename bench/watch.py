@@ -257,10 +257,13 @@ class Observer:
                 objects, version = await kubernetes.list_objects(path, {})
                 for each in objects:
                     told(each)
-            with contextlib.suppress(KubernetesError):  # it ends now and then; on from where it was
+            try:
                 async for event in kubernetes.watch_objects(path, {"resourceVersion": version}):
                     version = event["object"]["metadata"]["resourceVersion"]
                     told(event["object"])
+            except (KubernetesError, KeyError, TimeoutError, aiohttp.ClientError):
+                version = ""  # too old, or cut off: from a new list on
+                await asyncio.sleep(0.05)
 
     def _pair(self, body: JSON) -> None:
         name, status = body["metadata"]["name"], body.get("status") or {}
