@@ -12,7 +12,7 @@ PYTEST = $(BIN)/python -m pytest -q --durations=5 --numprocesses=$(WORKERS)
 
 # `make test` and `make test-long` are these, one after the other; each has 10 minutes at most.
 FAST := test-unit test-contract test-integration test-simulation
-LONG := test-slow test-e2e
+LONG := test-slow test-e2e test-pair
 
 # Debian keeps haproxy, keepalived and nft where ordinary accounts do not look.
 export PATH := $(PATH):/usr/local/sbin:/usr/sbin:/sbin
@@ -54,7 +54,10 @@ test-slow: system control-plane
 	@hack/level tests $(PYTEST) -m slow --ignore=tests/e2e $(ARGS) tests
 
 test-e2e: system control-plane
-	@hack/level tests/e2e $(PYTEST) $(ARGS) tests/e2e
+	@hack/level tests/e2e $(PYTEST) --ignore=tests/e2e/pair $(ARGS) tests/e2e
+
+test-pair: system control-plane
+	@hack/level tests/e2e/pair $(PYTEST) $(ARGS) tests/e2e/pair
 
 lint: setup ## formatting, ruff, strict types, layers, and nothing in git that does not belong there
 	@hack/lint
