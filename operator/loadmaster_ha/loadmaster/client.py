@@ -88,6 +88,11 @@ class _Call:
             command, parameters, data, command.seconds + MARGIN_SECONDS if seconds is None else seconds
         )
 
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What the unit must not be quoted with."""
+        return redaction.secrets_in(self.parameters, self.command)
+
 
 class UnitClient:
     """The management API of one unit.
@@ -304,14 +309,17 @@ class UnitClient:
         exchange = Exchange(self.endpoint, self.trust, self._saw)
         try:
             reply = await self._connections.exchange(exchange, request, seconds=call.seconds)
-            return await self._read(version, command, reply)
+            return await self._read(version, call, reply)
         except UnitFault as fault:
             if fault.sent and command.name in _MAY_DIE and fault.reason in _NO_ANSWER:
                 return Answer(text="The unit went down without an answer.")
             raise self._as_the_caller_sees(fault, command) from fault.__cause__
 
-    async def _read(self, version: Version, command: Command, reply: HttpReply) -> Answer:
-        arguments = (version, command, reply, str(self.endpoint), self._redacted)
+    async def _read(self, version: Version, call: _Call, reply: HttpReply) -> Answer:
+        def redact(text: str) -> str:
+            return self._redacted(redaction.scrubbed(text, call.secrets))
+
+        arguments = (version, call.command, reply, str(self.endpoint), redact)
         if len(reply.content) > _LARGE:
             return await asyncio.to_thread(replies.read, *arguments)
         return replies.read(*arguments)

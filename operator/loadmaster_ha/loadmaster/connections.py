@@ -142,7 +142,9 @@ class Connections:
         except (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch) as problem:
             await self._not_trusted(exchange, problem)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as problem:
-            raise _fault(exchange, problem, seconds, self.limits) from problem
+            # Some errors know the URL, and with it (v1) the API key: they go no further.
+            known = isinstance(problem, aiohttp.ClientResponseError | aiohttp.InvalidURL)
+            raise _fault(exchange, problem, seconds, self.limits) from None if known else problem
 
     async def _exchange(self, exchange: Exchange, request: HttpRequest) -> HttpReply:
         async def lend(
@@ -287,4 +289,6 @@ def _after_sending(exchange: Exchange, problem: Exception, seconds: float) -> Un
     if isinstance(problem, OSError):
         why = problem.strerror or type(problem).__name__
         return UnitFault(FaultReason.ANSWER_LOST, f"The connection to {where} was lost: {why}.", sent=True)
-    return UnitFault(FaultReason.MALFORMED, f"{where} does not answer in HTTP as it should.", sent=True)
+    what = problem.message.partition(":")[0] if isinstance(problem, aiohttp.ClientResponseError) else ""
+    why = f" ({what[:80]})" if what else ""
+    return UnitFault(FaultReason.MALFORMED, f"{where} does not answer in HTTP as it should{why}.", sent=True)

@@ -4,12 +4,10 @@ import re
 from dataclasses import dataclass, field
 from typing import Final
 
-from loadmaster_ha.loadmaster.redaction import MASK
+from loadmaster_ha.loadmaster.redaction import MASK, scrubbed
 from loadmaster_ha.loadmaster.requests import Credentials
 
 _UNSENDABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
-_SHORTEST_SCRUBBED: Final = 4
-"""Characters. A shorter secret would blot out ordinary words, and has no secrecy to lose."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +47,4 @@ class UnitCredentials:
 
     def scrub(self, text: str) -> str:
         """The text with the secrets themselves masked, wherever a unit may have repeated them."""
-        for secret in (self.apikey, self.password):
-            if len(secret) >= _SHORTEST_SCRUBBED:
-                text = text.replace(secret, MASK)
-        return text
+        return scrubbed(text, (self.apikey, self.password))

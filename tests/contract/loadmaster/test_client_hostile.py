@@ -1,6 +1,7 @@
 """What is no unit, or a broken one: nothing that it answers hurts, and each failure has its name."""
 
 import asyncio
+import traceback
 import tracemalloc
 
 import pytest
@@ -224,3 +225,38 @@ async def test_secrets_that_a_unit_repeats_are_in_no_message_and_no_log(client_o
     assert "********" in told
     assert "the-key-of-the-operator" not in told
     assert "hunter2" not in told
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 banana\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + 20_000 * b"a" + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/xml\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        Drop(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n<"),
+        http("500 No", "text/html", b"<p>GET /access/listvs?apikey=the-key-of-the-operator</p>"),
+    ],
+)
+async def test_a_key_that_stands_in_a_url_is_in_no_traceback(client_of, answer):
+    fault = await fault_of(client_of, answer, Version.V1)
+
+    told = "".join(traceback.format_exception(fault))
+    assert "UnitFault" in told
+    assert "the-key-of-the-operator" not in told
+
+
+@BOTH
+async def test_a_secret_that_is_written_and_repeated_is_in_no_message(client_of, version):
+    refusal = {
+        Version.V1: xml(
+            '<Response stat="422"><Error>Str0ng_partner is too weak</Error></Response>', "422 No"
+        ),
+        Version.V2: json('{"code":422,"message":"Str0ng_partner is too weak"}', "422 No"),
+    }[version]
+
+    fault = await fault_of(
+        client_of, refusal, version, "setlmcommsecret", parameters={"secret": "Str0ng_partner"}
+    )
+
+    assert "******** is too weak" in str(fault)
+    assert "Str0ng_partner" not in f"{fault} {fault.said}"
