@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 Version: TypeAlias = tuple[int, int, int, int]
 """Of `7.2.54.12.22642.RELEASE`: `(7, 2, 54, 12)`."""
 
-_FOUR: Final = re.compile(r"\s*(\d+)\.(\d+)\.(\d+)(?:\.(\d+))?(?:[.\-+ ]|$)")
+_FOUR: Final = re.compile(r"\s*(\d{1,9})\.(\d{1,9})\.(\d{1,9})(?:\.(\d{1,9}))?(?:[.\-+ ]|$)", re.ASCII)
 
 _LONG_TERM: Final = (7, 2, 54)
 """The long-term branch (LTSF) that gets fixes of its own; so did 7.2.48 before it."""

@@ -4,11 +4,11 @@ v2 keeps credentials and values out of URLs and has one type per value, so it is
 offers it; v1 works everywhere. What is offered is read from `listapi`.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from loadmaster_ha.domain import firmware
 from loadmaster_ha.loadmaster.commands import COMMANDS
 from loadmaster_ha.loadmaster.unit_credentials import UnitCredentials
 from loadmaster_ha.loadmaster.values import Json, Version
@@ -18,7 +18,7 @@ V2_SINCE: Final = (7, 2, 52, 0)
 
 EXTENSIONS: Final = frozenset(each.name for each in COMMANDS.values() if each.extension)
 """Commands that only node agents have."""
-_NUMBERS: Final = re.compile(r"\d{1,6}(?:\.\d{1,6})*", re.ASCII)
+_NO_VERSION: Final = (0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Offer:
     @property
     def version(self) -> Version:
         """The best version that the unit offers. Agents have both, whatever their version says."""
-        v2 = self.is_agent or numbers(self.firmware) >= V2_SINCE
+        v2 = self.is_agent or (firmware.parse(self.firmware) or _NO_VERSION) >= V2_SINCE
         return Version.V2 if v2 else Version.V1
 
 
@@ -45,22 +45,11 @@ def read_offer(fields: Mapping[str, Json]) -> Offer:
     """The offer in the fields of an answer to `listapi`."""
     commands = fields.get("commands")
     names = commands if isinstance(commands, list) else [commands] if commands else []
-    firmware = fields.get("version")
+    told = fields.get("version")
     return Offer(
-        firmware.strip() if isinstance(firmware, str) else "",
+        told.strip() if isinstance(told, str) else "",
         frozenset(str(name).strip().lower() for name in names),
     )
-
-
-def numbers(firmware: str) -> tuple[int, int, int, int]:
-    """The first four numbers of a version: what follows may be a build number or a hash.
-
-    All zeros when it does not begin with a number.
-    """
-    match = _NUMBERS.match(firmware.strip())
-    found = [int(each) for each in match.group().split(".")] if match else []
-    first, second, third, fourth = (*found, 0, 0, 0, 0)[:4]
-    return first, second, third, fourth
 
 
 def first_to_ask(credentials: UnitCredentials) -> Version:
