@@ -14,7 +14,8 @@ from loadmaster_ha.loadmaster.values import Json
 
 SWITCHOVER_SECONDS: Final = 185.0
 """An agent answers when it is over, which it bounds by 180 s."""
-_ABORTED: Final = re.compile(r"Switch-over aborted \((?P<reason>\w+)\): (?P<detail>[^\"]*)")
+_ABORTED: Final = re.compile(r"Switch-over aborted \((?P<reason>\w+)\): (?P<detail>.*)")
+"""What an agent says (`UnitFault.said`) when it gave up: its word and its sentences."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ async def switchover(client: Caller, to: Role, hold_seconds: int | None = None) 
     try:
         answer = await client.watch_call("agentswitchover", parameters, seconds=SWITCHOVER_SECONDS)
     except UnitFault as fault:
-        aborted = _ABORTED.search(fault.message)
+        aborted = _ABORTED.fullmatch(fault.said)
         if fault.reason is not FaultReason.INVALID_REQUEST or aborted is None:
             raise
         detail = f"{aborted['detail'].strip().rstrip('.')}."
