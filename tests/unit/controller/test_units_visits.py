@@ -38,8 +38,9 @@ from loadmaster_ha.domain.units import (
 from loadmaster_ha.loadmaster.agent_orders import SwitchoverAnswer
 from loadmaster_ha.loadmaster.faults import FaultReason, UnitFault
 from loadmaster_ha.loadmaster.material import Material
-from loadmaster_ha.planning.units import simulate
+from loadmaster_ha.planning.units import service_reasons, simulate
 from loadmaster_ha.planning.units.observation import UnitsObservation
+from loadmaster_ha.planning.units.service_reasons import ServiceReason
 from loadmaster_ha.telemetry.operator import OperatorMetrics
 
 KEY = PairKey("edge", "web")
@@ -375,6 +376,25 @@ async def test_a_change_that_does_not_last_is_not_made_for_ever(stage):
     assert following.after is not None
     assert stage.condition("Ready")["reason"] == "NotConverging"
     assert len(stage.units.writes) - writes <= 4
+
+
+async def test_changes_that_last_are_no_fight_while_something_else_is_in_the_way(stage):
+    """Such as a service whose endpoints come and go beside one whose Kubernetes Service does not exist."""
+    await built(stage)
+    missing = service_reasons.finding(
+        ServiceReason.REAL_SERVERS_NOT_FOUND, "spec.services[0]", "There is none"
+    )
+
+    async def gather(*_, **__):
+        return Gathered(Present("d1"), findings=(missing,), material=Material("a-secret-of-ours", "d1"))
+
+    stage.gather = gather
+    for _ in range(6):
+        facts = stage.units.facts[Role.SLAVE]
+        stage.units.facts[Role.SLAVE] = replace(facts, settings=replace(facts.settings, partner="10.9.9.9"))
+        await stage.until_at_rest()
+        assert stage.units.facts[Role.SLAVE].settings.partner == ADDRESSES[Role.MASTER]
+        assert stage.condition("Ready")["reason"] == ServiceReason.REAL_SERVERS_NOT_FOUND
 
 
 @pytest.mark.parametrize("how", ["suspended", "observing"])

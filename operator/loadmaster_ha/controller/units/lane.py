@@ -301,7 +301,10 @@ class UnitsController:
         memory.draining = {name: memory.draining.get(name, now) for name in found.draining}
         inputs = work.wanted
         if found.converged:
-            memory.settled, memory.drifting, memory.outdated = inputs, False, 0
+            memory.settled = inputs
+        if not (found.changes or found.held_back):
+            # What was written has lasted, whatever else stands in the way of other things.
+            memory.drifting, memory.outdated = False, 0
             memory.repetition.clear()
         elif not memory.drifting:
             same = memory.settled is None or memory.settled == inputs
