@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -30,6 +30,11 @@ DONE: Final = "Ok"
 """Outcome of a call that worked; otherwise it is the fault's reason."""
 BOOT_SECONDS: Final = 300.0
 """How long a unit may be away after it was told to restart (guide, 10.4: about five minutes)."""
+SHORT_SECONDS: Final = 2.0
+"""How long an answer is waited for at first of a unit that was told to restart: who goes down may take a
+connection and never answer, and meanwhile nobody else can ask whether it is back."""
+SHORT_SHARE: Final = 0.2
+"""Of the time since it was told to: so that a unit that is slow after its start is heard all the same."""
 MARGIN_SECONDS: Final = 5.0
 """Beyond the time that the unit itself allows for a command."""
 _LARGE: Final = 256 * 1024
@@ -72,6 +77,8 @@ class _Call:
     parameters: Mapping[str, Json] = field(repr=False)
     data: bytes | None = field(repr=False)
     seconds: float
+    waits: bool = False
+    """It waits at the unit on purpose."""
 
     @classmethod
     def of(
@@ -137,6 +144,8 @@ class UnitClient:
         self._v2_worked = False
         self._locked_out: str | None = None
         self._restarted: float | None = None
+        """When it was told to restart; None once it has answered again after it was away."""
+        self._went_down = False
 
     async def call(
         self,
@@ -176,7 +185,7 @@ class UnitClient:
 
         For what waits long at the unit (`agentwatch`, `agentswitchover`); the pace holds here too.
         """
-        return await self._carry_out(_Call.of(command, parameters, None, seconds))
+        return await self._carry_out(replace(_Call.of(command, parameters, None, seconds), waits=True))
 
     async def offer(self) -> Offer:
         """The unit's firmware and commands, as of when they were last asked for.
@@ -308,7 +317,7 @@ class UnitClient:
             ) from problem
         exchange = Exchange(self.endpoint, self.trust, self._saw)
         try:
-            reply = await self._connections.exchange(exchange, request, seconds=call.seconds)
+            reply = await self._connections.exchange(exchange, request, seconds=self._seconds(call))
             return await self._read(version, call, reply)
         except UnitFault as fault:
             if fault.sent and command.name in _MAY_DIE and fault.reason in _NO_ANSWER:
@@ -330,12 +339,23 @@ class UnitClient:
         sent = fault.sent and command.access is not Access.READ
         if reason is FaultReason.RATE_LIMITED and sent:
             reason = FaultReason.ANSWER_LOST
-        away = self._restarted is not None and self._clock() - self._restarted < BOOT_SECONDS
-        if away and reason in _STARTING and not fault.sent:
+        if self._restarting and reason in _STARTING and not sent:
             reason = FaultReason.BOOTING
         return UnitFault(
             reason, fault.message, sent=sent, seen_fingerprint=fault.seen_fingerprint, said=fault.said
         )
+
+    def _seconds(self, call: _Call) -> float:
+        """How long the call may take now."""
+        if not self._restarting or call.waits or call.command.access is not Access.READ:
+            return call.seconds
+        since = self._clock() - (self._restarted or 0.0)
+        return min(call.seconds, max(SHORT_SECONDS, SHORT_SHARE * since))
+
+    @property
+    def _restarting(self) -> bool:
+        """Whether it was told to restart, and has not been away and back yet."""
+        return self._restarted is not None and self._clock() - self._restarted < BOOT_SECONDS
 
     # What is learned on the way
 
@@ -344,7 +364,9 @@ class UnitClient:
 
     def _learn(self, command: Command, answer: Answer) -> None:
         if command.name in _MAY_DIE:
-            self._restarted = self._clock()
+            self._restarted, self._went_down = self._clock(), False
+        elif self._went_down:
+            self._restarted = None
         said = (answer.fields or {}).get("version")
         updated = self._offer is not None and isinstance(said, str) and said.strip() != self._offer.firmware
         if command.name in _NEW_FIRMWARE or updated:
@@ -356,6 +378,7 @@ class UnitClient:
         if on_trial:
             return
         if fault.reason in _AWAY:
+            self._went_down = self._went_down or self._restarting
             self.forget()
         if fault.reason is FaultReason.UNAUTHORIZED:
             self._locked_out = fault.message

@@ -383,6 +383,49 @@ async def test_a_unit_that_is_away_after_a_restart_is_booting_for_five_minutes(c
     assert not soon.value.sent
 
 
+async def test_a_unit_that_goes_down_is_neither_waited_for_nor_spared(client_of, observer):
+    """It drops connections because it restarts, not because it was asked too often."""
+    async with LiteralUnit() as unit:
+        unit.answers = lambda _: DONE_V2 if len(unit.asked) == 1 else Drop()
+        client = await client_of(unit, version=Version.V2, observer=observer)
+        await client.call("reboot")
+        began = time.monotonic()
+        for _ in range(3):
+            with pytest.raises(UnitFault) as raised:
+                await client.call("getall")
+            assert (raised.value.reason, raised.value.sent) == (FaultReason.BOOTING, False)
+        unit.answers = lambda _: DONE_V2
+        await client.call("getall")
+        assert time.monotonic() - began < 2.5
+        assert len(unit.asked) == 5
+
+        # It is back: what it drops now it drops for the old reasons.
+        unit.answers = lambda _: Drop()
+        with pytest.raises(UnitFault) as late:
+            await client.call("getall")
+        assert late.value.reason is FaultReason.RATE_LIMITED
+
+
+async def test_a_unit_that_goes_down_and_hangs_does_not_keep_others_from_asking(client_of):
+    later = 0.0
+    async with LiteralUnit() as unit:
+        unit.answers = lambda _: DONE_V2 if len(unit.asked) == 1 else Silence()
+        client = await client_of(unit, version=Version.V2, clock=lambda: time.monotonic() + later)
+        await client.call("reboot")
+        began = time.monotonic()
+        with pytest.raises(UnitFault) as raised:
+            await client.call("getall")
+        assert raised.value.reason is FaultReason.BOOTING
+        assert time.monotonic() - began < 4
+        # A unit that takes its time after a long start is heard.
+        later = 20.0
+        unit.answers = lambda _: Silence() if len(unit.asked) == 3 else DONE_V2
+        began = time.monotonic()
+        with pytest.raises(UnitFault):
+            await client.call("getall")
+        assert time.monotonic() - began > 3
+
+
 # Unreachable
 
 
