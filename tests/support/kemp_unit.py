@@ -3,6 +3,7 @@
 `management.served` has the store alone; here what the API sets is what HAProxy serves.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from loadmaster_ha.agent.api.dispatch import Refused
 from loadmaster_ha.agent.api.server import Limits, ManagementServer
 from loadmaster_ha.agent.api.unit import ServiceStatistics
 from loadmaster_ha.agent.dataplane.model import ConfigurationRefused
-from loadmaster_ha.agent.service_certificates import service_certificates
+from loadmaster_ha.agent.service_certificates import Chains
 from loadmaster_ha.agent.services import virtual_services
 from loadmaster_ha.domain.virtual_services import ServiceKey, VirtualService
 
@@ -61,12 +62,19 @@ async def live_unit(folder: Path, limits: Limits = NO_LIMIT) -> AsyncIterator[Li
 
         default = self_signed("loadmaster.test")
 
-        def submit(_kinds: object = None) -> None:
+        chains, tasks = Chains(), set[asyncio.Task[None]]()
+
+        async def submit() -> None:
             snapshot = unit.settings.snapshot
-            pems = {"": default, **service_certificates(snapshot)}
+            pems = {"": default, **await chains.completed(snapshot)}
             rig.plane.submit(virtual_services(snapshot, unit.own_addresses), pems)
 
-        unit.settings.subscribe(submit)
+        def committed(_kinds: object) -> None:
+            task = asyncio.get_running_loop().create_task(submit())
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+
+        unit.settings.subscribe(committed)
         await rig.serve()
         server = ManagementServer(unit, certificates.management_identity(folder, [ADDRESS]), limits=limits)
         port = await server.start(ADDRESS, 0)

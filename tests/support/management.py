@@ -18,6 +18,7 @@ from loadmaster_ha.agent import certificates
 from loadmaster_ha.agent.api import authentication, passwords
 from loadmaster_ha.agent.api.server import Limits, ManagementServer
 from loadmaster_ha.agent.api.unit import PartnerLinkStatus
+from loadmaster_ha.agent.certificate_work.pairs import read_pem
 from loadmaster_ha.agent.ha.model import SwitchoverEnded, View
 from loadmaster_ha.agent.settings.model import Kind, Put
 from loadmaster_ha.agent.settings.store import Store
@@ -96,10 +97,10 @@ class ScriptedUnit:
         self.reboots += 1
 
     async def replace_management_certificate(self, pem: bytes) -> None:
-        certificates.read_pem(pem)
+        read_pem(pem)
         self.certificate = pem
         if self.replaced is not None:
-            self.replaced(pem)
+            await self.replaced(pem)
 
     async def _check_change(self, _services: Sequence[object]) -> None:
         return None

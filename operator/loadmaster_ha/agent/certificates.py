@@ -2,47 +2,27 @@
 
 `management_identity` is what the management API (`api.server`) shows; the partner link has one of its own
 (`link.tls`). A file holds the private key and the certificate together, so that replacing it is one rename
-and the two can never belong to different pairs. Its mode is 0600.
+and the two can never belong to different pairs. Its mode is 0600. Making and reading is the child's
+(`certificate_work`).
 """
 
 import datetime as dt
 import hashlib
-import ipaddress
 import logging
 import os
-import socket
 import ssl
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final
 
-from cryptography import x509
-from cryptography.exceptions import InternalError, InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from loadmaster_ha.agent.certificate_work import child
+from loadmaster_ha.agent.certificate_work.messages import CertificateUnusable, Request, encoded
 
 log = logging.getLogger(__name__)
 
 MANAGEMENT_FILE: Final = "management.pem"
-
-NO_EXPIRY: Final = dt.datetime(9999, 12, 31, 23, 59, 59, tzinfo=dt.UTC)
-"""RFC 5280, 4.1.2.5: a certificate that has no well-defined expiration date."""
-
-_VALIDITY = dt.timedelta(days=3650)
-_CLOCK_SKEW = dt.timedelta(days=1)
-_USABLE = (ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey, rsa.RSAPrivateKey)
-_SMALLEST_RSA: Final = 2048
-_LARGEST_RSA: Final = 8192
-"""Bits. A larger key would cost HAProxy a second for each client that it greets."""
-
-PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | rsa.RSAPrivateKey
-
-
-class CertificateUnusable(Exception):  # noqa: N818 - reads as what is the case
-    """A certificate file, or one that somebody wants to put there, is no good; says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,22 +41,11 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True)
-class Pair:
-    """A certificate and its key in memory, on their way to a file."""
+class Place:
+    """Where a certificate is kept, and how it is made when there is none."""
 
-    key: PrivateKey
-    certificate: x509.Certificate
-    chain: tuple[x509.Certificate, ...] = ()
-
-    def to_pem(self) -> bytes:
-        """The key (PKCS #8, not encrypted) and then the certificates, leaf first."""
-        encoded = [
-            self.key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        ]
-        encoded += [each.public_bytes(serialization.Encoding.PEM) for each in (self.certificate, *self.chain)]
-        return b"".join(encoded)
+    path: Path
+    make: Request
 
 
 def fingerprint(der: bytes) -> bytes:
@@ -94,114 +63,52 @@ def short_form(digest: bytes) -> str:
     return digest[:8].hex()
 
 
+def management_place(directory: Path, hosts: Iterable[str]) -> Place:
+    """Of the management API's certificate: a self-signed one for `hosts` when there is none."""
+    return Place(directory / MANAGEMENT_FILE, {"do": "make_self_signed", "hosts": list(hosts)})
+
+
 def management_identity(directory: Path, hosts: Iterable[str]) -> Identity:
-    """Load the certificate of the management API; make a self-signed one for `hosts` if there is none.
+    """Load the certificate of the management API, or make it; as `load_or_make`."""
+    return load_or_make(management_place(directory, hosts))[0]
+
+
+def load_or_make(*places: Place) -> tuple[Identity, ...]:
+    """Load certificate files, or make them where they are not there; blocks, for the start of the process.
 
     Raises:
-        CertificateUnusable: the file is there and damaged. It is never replaced behind a person's back.
+        CertificateUnusable: a file is there and is damaged or cannot be read, or it cannot be written. It is
+            never replaced behind a person's back.
+        WorkFailed: the child has not done it.
     """
-    return load_or_make(directory / MANAGEMENT_FILE, lambda: make_self_signed(hosts))
+    found = [_content(place.path) for place in places]
+    requests = [
+        place.make if pem is None else _reading(pem) for place, pem in zip(places, found, strict=True)
+    ]
+    identities: list[Identity] = []
+    for place, pem, result in zip(places, found, child.done_now(requests), strict=True):
+        if isinstance(result, CertificateUnusable):
+            raise CertificateUnusable(
+                f"{place.path}: {result}. Put a good one there, or delete the file to have a new one made"
+            ) from result
+        if pem is None:
+            _put(place.path, result)
+        else:
+            _keep_private(place.path)
+        identities.append(_identity(place.path, result))
+    return tuple(identities)
 
 
-def load_or_make(path: Path, make: Callable[[], Pair]) -> Identity:
-    """Load a certificate file, or make it when it is not there.
-
-    Raises:
-        CertificateUnusable: the file is there and is damaged or cannot be read, or it cannot be written.
-    """
-    try:
-        pem = path.read_bytes()
-    except FileNotFoundError:
-        return store(path, make().to_pem())
-    except OSError as error:
-        raise CertificateUnusable(f"{path} cannot be read: {error.strerror}") from error
-    try:
-        pair = read_pem(pem)
-    except CertificateUnusable as error:
-        raise CertificateUnusable(
-            f"{path}: {error}. Put a good one there, or delete the file to have a new certificate made"
-        ) from error
-    _keep_private(path)
-    return _identity(path, pair)
-
-
-def store(path: Path, pem: bytes) -> Identity:
+async def store(path: Path, pem: bytes) -> Identity:
     """Check a key with its certificates and put it in place of the file, whole or not at all.
 
     Raises:
         CertificateUnusable: it is no good, or cannot be written; the former file is as it was.
+        WorkFailed: the child has not done it.
     """
-    pair = read_pem(pem)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        _write(path, pair.to_pem())
-    except OSError as error:
-        raise CertificateUnusable(f"{path} cannot be written: {error.strerror}") from error
-    return _identity(path, pair)
-
-
-def read_pem(pem: bytes) -> Pair:
-    """Read a private key and its certificates, in any order, the leaf being the one the key fits.
-
-    Raises:
-        CertificateUnusable: something is missing, cannot be read, or does not belong together.
-    """
-    try:
-        # The library's own validation looks for primes, in one piece: many seconds for 8192 bits in which
-        # nothing else of the process runs, heartbeats included. A signature tells as much in a moment.
-        key = serialization.load_pem_private_key(pem, password=None, unsafe_skip_rsa_key_validation=True)
-    except TypeError as error:
-        raise CertificateUnusable("the private key is protected by a passphrase; give it without") from error
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise CertificateUnusable("there is no private key in PEM form in it that can be read") from error
-    try:
-        certificates = x509.load_pem_x509_certificates(pem)
-    except ValueError as error:
-        raise CertificateUnusable("there is no certificate in PEM form in it that can be read") from error
-    public = _public_bytes(key.public_key())
-    leaf = next((each for each in certificates if _public_bytes(each.public_key()) == public), None)
-    if leaf is None:
-        raise CertificateUnusable("the private key does not belong to any certificate in it")
-    if not isinstance(key, _USABLE) or (isinstance(key, rsa.RSAPrivateKey) and key.key_size < _SMALLEST_RSA):
-        raise CertificateUnusable(f"TLS needs an EC key, or an RSA key of {_SMALLEST_RSA} bits at least")
-    if isinstance(key, rsa.RSAPrivateKey):
-        _try_out(key)
-    chain = tuple(each for each in certificates if each is not leaf)
-    return Pair(key, leaf, chain)
-
-
-def make_self_signed(hosts: Iterable[str]) -> Pair:
-    """Make an EC P-256 certificate for a server with these names and addresses, valid for ten years."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    names = list(dict.fromkeys(hosts)) or [socket.gethostname()]
-    now = dt.datetime.now(dt.UTC)
-    certificate = (
-        builder(key.public_key(), subject=names[0], issuer=names[0])
-        .not_valid_before(now - _CLOCK_SKEW)
-        .not_valid_after(now + _VALIDITY)
-        .add_extension(x509.SubjectAlternativeName([_alternative(each) for each in names]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    return Pair(key, certificate)
-
-
-def builder(public_key: ec.EllipticCurvePublicKey, *, subject: str, issuer: str) -> x509.CertificateBuilder:
-    """Begin a certificate: names, key, its identifier and a random serial number."""
-    return (
-        x509.CertificateBuilder()
-        .subject_name(distinguished_name(subject))
-        .issuer_name(distinguished_name(issuer))
-        .public_key(public_key)
-        .serial_number(x509.random_serial_number())
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
-    )
-
-
-def distinguished_name(common_name: str) -> x509.Name:
-    """A name that holds nothing but a common name (at most 64 characters of it: X.520's limit)."""
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name[:64])])
+    result = await child.done(_reading(pem))
+    _put(path, result)
+    return _identity(path, result)
 
 
 def server_context(identity: Identity) -> ssl.SSLContext:
@@ -212,37 +119,32 @@ def server_context(identity: Identity) -> ssl.SSLContext:
     return context
 
 
-def _identity(path: Path, pair: Pair) -> Identity:
-    der = pair.certificate.public_bytes(serialization.Encoding.DER)
-    return Identity(path, fingerprint(der), pair.certificate.not_valid_after_utc)
+def _reading(pem: bytes) -> Request:
+    return {"do": "read_pair", "pem": encoded(pem)}
 
 
-def _try_out(key: rsa.RSAPrivateKey) -> None:
-    """Sign something and verify it.
-
-    Raises:
-        CertificateUnusable: the key is too large, or its parts do not fit each other.
-    """
-    if key.key_size > _LARGEST_RSA:
-        raise CertificateUnusable(f"its RSA key has {key.key_size} bits; {_LARGEST_RSA} are taken at most")
+def _content(path: Path) -> bytes | None:
     try:
-        signature = key.sign(b"", padding.PKCS1v15(), hashes.SHA256())
-        key.public_key().verify(signature, b"", padding.PKCS1v15(), hashes.SHA256())
-    except (InvalidSignature, InternalError, ValueError) as error:
-        raise CertificateUnusable("the private key is damaged: what it signs does not verify") from error
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CertificateUnusable(f"{path} cannot be read: {error.strerror}") from error
 
 
-def _public_bytes(key: object) -> bytes:
-    encode = getattr(key, "public_bytes")  # noqa: B009 - the union of key types has no common protocol
-    encoded: bytes = encode(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return encoded
-
-
-def _alternative(host: str) -> x509.GeneralName:
+def _put(path: Path, result: dict[str, Any]) -> None:
     try:
-        return x509.IPAddress(ipaddress.ip_address(host))
-    except ValueError:
-        return x509.DNSName(host)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _write(path, result["pem"].encode("ascii"))
+    except OSError as error:
+        raise CertificateUnusable(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _identity(path: Path, result: dict[str, Any]) -> Identity:
+    """Of a pair as the child describes it (`worker`)."""
+    return Identity(
+        path, bytes.fromhex(result["fingerprint"]), dt.datetime.fromisoformat(result["not_after"])
+    )
 
 
 def _keep_private(path: Path) -> None:

@@ -5,8 +5,8 @@ import base64
 import pytest
 from tests.support.management import served
 
-from loadmaster_ha.agent import certificates
 from loadmaster_ha.agent.api.dispatch import Refused
+from loadmaster_ha.agent.certificate_work import pairs
 from loadmaster_ha.agent.settings.model import Delete, Kind, Put
 from loadmaster_ha.domain.ha import UnitState
 
@@ -88,7 +88,7 @@ async def test_what_haproxy_would_not_take_is_refused_and_changes_nothing(api):
 
 
 async def test_a_certificate_that_is_not_here_is_named_and_nothing_is_changed(api):
-    pem = certificates.make_self_signed(["www.example.com"]).to_pem()
+    pem = pairs.make_self_signed(["www.example.com"]).to_pem()
     await api.v1("addcert", data=pem, cert="www")
     modified = await api.v1("modvs", vs="1", SSLAcceleration="Y", CertFile="www")
     assert modified.status == 200, modified.text

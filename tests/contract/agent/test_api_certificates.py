@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 from tests.support.management import served
 
-from loadmaster_ha.agent.service_certificates import certificates_in, service_certificates
+from loadmaster_ha.agent.certificate_work.chains import certificates_in
+from loadmaster_ha.agent.service_certificates import Chains
 from loadmaster_ha.agent.settings.model import Kind, Put
 from loadmaster_ha.domain.ha import UnitState
 
@@ -332,7 +333,7 @@ async def test_chains_are_completed_by_the_intermediates_that_are_there(api):
     for each, cert in ((root, "root"), (first, "first"), (second, "second")):
         await api.v1("addintermediate", data=each[0].public_bytes(PEM), cert=cert)
 
-    (text,) = service_certificates(api.unit.settings.snapshot).values()
+    (text,) = (await Chains().completed(api.unit.settings.snapshot)).values()
 
     assert certificates_in(text) == (leaf[0], second[0], first[0])
     assert text.count("BEGIN PRIVATE KEY") == 1
@@ -346,7 +347,7 @@ async def test_a_chain_that_came_along_is_not_doubled(api):
     await api.v1("addcert", data=both(leaf) + middle[0].public_bytes(PEM), cert="site")
     await api.v1("addintermediate", data=middle[0].public_bytes(PEM), cert="middle")
 
-    (text,) = service_certificates(api.unit.settings.snapshot).values()
+    (text,) = (await Chains().completed(api.unit.settings.snapshot)).values()
 
     assert certificates_in(text) == (leaf[0], middle[0])
 
@@ -355,7 +356,7 @@ async def test_what_cannot_be_read_is_listed_and_passed_on(api):
     api.unit.settings.commit([Put(Kind.CERTIFICATE, "odd", {"pem": "of a later release"})])
 
     assert (await api.v2("listcert")).json["cert"] == [{"name": "odd"}]
-    assert service_certificates(api.unit.settings.snapshot) == {"odd": "of a later release"}
+    assert await Chains().completed(api.unit.settings.snapshot) == {"odd": "of a later release"}
     assert "cannot be read" in await refused(api, "readcert", cert="odd")
 
 

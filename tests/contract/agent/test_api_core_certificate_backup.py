@@ -5,13 +5,14 @@ import base64
 import pytest
 from tests.support.management import served
 
-from loadmaster_ha.agent import certificates
-from loadmaster_ha.agent.api.certificate_archive import ArchiveRefused, Certificates, seal, unseal
+from loadmaster_ha.agent.certificate_work import pairs
+from loadmaster_ha.agent.certificate_work.archive import Content, seal, unseal
+from loadmaster_ha.agent.certificate_work.messages import CertificateUnusable
 from loadmaster_ha.agent.settings.model import Kind
 
 
 def pem(host):
-    return certificates.make_self_signed([host]).to_pem()
+    return pairs.make_self_signed([host]).to_pem()
 
 
 @pytest.fixture
@@ -69,7 +70,10 @@ async def test_another_passphrase_or_a_changed_file_is_refused_and_changes_nothi
 
 async def test_one_bad_certificate_in_the_file_keeps_all_out(api):
     archive = seal(
-        Certificates({"good": pem("a.example.com").decode(), "bad": "no certificate"}), "letters123"
+        Content(
+            certificates={"good": pem("a.example.com").decode(), "bad": "no certificate"}, intermediates={}
+        ),
+        "letters123",
     )
 
     reply = await api.v1("restorecert", data=archive, password="letters123", type="full")
@@ -85,7 +89,7 @@ async def test_a_passphrase_has_a_form(api, passphrase):
 
 
 def test_a_cut_file_is_refused_at_any_length():
-    archive = seal(Certificates({"a": "b"}), "letters123")
+    archive = seal(Content(certificates={"a": "b"}, intermediates={}), "letters123")
     for length in (0, 8, 20, 36, 40, len(archive) - 1):
-        with pytest.raises(ArchiveRefused):
+        with pytest.raises(CertificateUnusable):
             unseal(archive[:length], "letters123")

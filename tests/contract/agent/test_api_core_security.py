@@ -17,6 +17,7 @@ from tests.support.management import ADDRESS, PASSWORD, served, trusting
 
 from loadmaster_ha.agent import certificates
 from loadmaster_ha.agent.api.server import Limits
+from loadmaster_ha.agent.certificate_work import pairs
 from loadmaster_ha.agent.ha.model import SwitchoverEnded
 from loadmaster_ha.agent.settings.errors import StoreFull
 from loadmaster_ha.agent.settings.model import Kind
@@ -305,10 +306,10 @@ async def test_the_certificate_is_replaced_while_connections_go_on(api):
             return tls.getpeercert(binary_form=True)
 
     before = await asyncio.to_thread(shown)
-    pem = certificates.make_self_signed(["127.0.0.1"]).to_pem()
+    pem = pairs.make_self_signed(["127.0.0.1"]).to_pem()
 
-    def replace(new):
-        api.server.use_certificate(certificates.store(api.identity.path, new))
+    async def replace(new):
+        api.server.use_certificate(await certificates.store(api.identity.path, new))
 
     api.unit.replaced = replace
     assert (await api.v1("agentsetcertificate", data=pem)).status == 200

@@ -8,7 +8,8 @@ import ssl
 import pytest
 from tests.support.partner_links import SECRET, Unit, free_port, loopback_pair, pair_of_units, until
 
-from loadmaster_ha.agent.certificates import make_self_signed, store
+from loadmaster_ha.agent.certificate_work.pairs import make_self_signed
+from loadmaster_ha.agent.certificates import store
 from loadmaster_ha.agent.ha.model import LinkEnd
 from loadmaster_ha.agent.link import tls
 from loadmaster_ha.agent.link.connection import authenticate
@@ -108,7 +109,7 @@ async def test_a_certificate_of_another_issuer_does_not_pass_tls(tmp_path):
     one, other = pair_of_units(tmp_path)
     async with await stay(one):
         await until(lambda: one.link.counters.dials > 0)
-        context = tls.client_context(store(tmp_path / "self.pem", make_self_signed(["x"]).to_pem()))
+        context = tls.client_context(await store(tmp_path / "self.pem", make_self_signed(["x"]).to_pem()))
         stream = await dial(other.settings.address, one.settings.address, one.settings.port, context)
         assert await nothing_from(stream)
         await until(lambda: one.link.counters.refused["tls"] == 1)

@@ -9,15 +9,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from loadmaster_ha.agent.certificate_work.messages import CertificateUnusable
+from loadmaster_ha.agent.certificate_work.pairs import Pair, builder, make_self_signed, read_pem
 from loadmaster_ha.agent.certificates import (
-    CertificateUnusable,
-    Pair,
-    builder,
+    Place,
     colon_form,
     load_or_make,
-    make_self_signed,
     management_identity,
-    read_pem,
     server_context,
     short_form,
     store,
@@ -95,7 +93,7 @@ def test_a_key_that_others_could_read_is_closed_to_them(tmp_path, caplog):
     assert "others could read" in caplog.text
 
 
-def test_a_replacement_is_served_and_keeps_its_chain(tmp_path):
+async def test_a_replacement_is_served_and_keeps_its_chain(tmp_path):
     key, issuer_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     now = dt.datetime.now(dt.UTC)
 
@@ -111,7 +109,7 @@ def test_a_replacement_is_served_and_keeps_its_chain(tmp_path):
     leaf = signed(key.public_key(), "lm.example")
     in_the_wrong_order = issuer.public_bytes(serialization.Encoding.PEM) + Pair(key, leaf).to_pem()
     old = management_identity(tmp_path, ["lm-0"])
-    new = store(old.path, in_the_wrong_order)
+    new = await store(old.path, in_the_wrong_order)
     assert new.fingerprint == leaf.fingerprint(hashes.SHA256())
     assert new == management_identity(tmp_path, ["lm-0"])
     assert x509.load_pem_x509_certificates(old.path.read_bytes()) == [leaf, issuer]
@@ -150,11 +148,11 @@ def bad_replacements():
 
 
 @pytest.mark.parametrize(("pem", "why"), bad_replacements().values(), ids=bad_replacements().keys())
-def test_a_bad_replacement_is_refused_in_words_and_changes_nothing(tmp_path, pem, why):
+async def test_a_bad_replacement_is_refused_in_words_and_changes_nothing(tmp_path, pem, why):
     identity = management_identity(tmp_path, ["lm-0"])
     before = identity.path.read_bytes()
     with pytest.raises(CertificateUnusable, match=why):
-        store(identity.path, pem)
+        await store(identity.path, pem)
     assert identity.path.read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 1
 
@@ -162,4 +160,4 @@ def test_a_bad_replacement_is_refused_in_words_and_changes_nothing(tmp_path, pem
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(CertificateUnusable, match=r"file/x\.pem cannot be"):
-        load_or_make(tmp_path / "file" / "x.pem", lambda: make_self_signed(["x"]))
+        load_or_make(Place(tmp_path / "file" / "x.pem", {"do": "make_self_signed", "hosts": ["x"]}))

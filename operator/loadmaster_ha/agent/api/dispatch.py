@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from loadmaster_ha.agent.api.unit import Unit
+from loadmaster_ha.agent.certificate_work.messages import WorkFailed
 from loadmaster_ha.agent.unit_settings import HaSettings
 from loadmaster_ha.domain.ha import UnitState
 from loadmaster_ha.loadmaster.commands import COMMANDS
@@ -172,7 +173,7 @@ async def dispatch(call: Call, unit: Unit) -> Reply:
     """Do what is asked, if there is a handler, the user may, and the unit's state allows it.
 
     Raises:
-        Refused: it cannot be done; 403, 405 or 422 from here, anything from the handler.
+        Refused: it cannot be done; 403, 405, 422 or 503 from here, anything from the handler.
     """
     refuse_without_permission(call.user, call.command)
     handler = registry().get(call.command.name)
@@ -180,4 +181,7 @@ async def dispatch(call: Call, unit: Unit) -> Reply:
         raise Refused(405, f"Unknown command: this unit does not have {call.command.name}.")
     if call.command.access is Access.SYNCHRONISED:
         refuse_on_standby(unit)
-    return await handler(call, unit)
+    try:
+        return await handler(call, unit)
+    except WorkFailed as problem:
+        raise Refused(503, f"Certificates cannot be read now, nothing was changed: {problem}.") from problem

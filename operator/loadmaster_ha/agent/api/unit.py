@@ -199,7 +199,7 @@ class Unit(Protocol):
         """Serve the API with this certificate and key from the next connection on, and keep them.
 
         Raises:
-            agent.certificates.CertificateUnusable: it is no certificate with its key; the message says why.
+            agent.certificate_work.messages.CertificateUnusable: it is no certificate with its key; says why.
         """
         ...
 

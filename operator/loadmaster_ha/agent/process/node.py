@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from loadmaster_ha.agent.api.server import ManagementServer
-from loadmaster_ha.agent.certificates import CertificateUnusable, Identity
+from loadmaster_ha.agent.certificate_work.messages import CertificateUnusable, WorkFailed
+from loadmaster_ha.agent.certificates import Identity
 from loadmaster_ha.agent.configuration import Configuration, InvalidConfiguration
 from loadmaster_ha.agent.dataplane.model import ConfigurationRefused
 from loadmaster_ha.agent.ha.model import SwitchoverEnded
@@ -182,8 +183,8 @@ class Node:
 
     # What people ask for
 
-    def _show_certificate(self, pem: bytes) -> Identity:
-        self._management = store_certificate(Path(self._configuration.state_directory), pem)
+    async def _show_certificate(self, pem: bytes) -> Identity:
+        self._management = await store_certificate(Path(self._configuration.state_directory), pem)
         self._server.use_certificate(self._management)
         return self._management
 
@@ -276,6 +277,9 @@ async def _run(thread: HaThread, talk: Supervision) -> int:
         log.error("%s", problem)  # noqa: TRY400 - the message says all
     except OSError as problem:
         log.error("Cannot serve: %s", problem)  # noqa: TRY400 - as above
+    except WorkFailed as problem:
+        log.error("Cannot read the unit's certificates: %s", problem)  # noqa: TRY400 - as above
+        return FAILED  # the configuration is not to blame: it is tried again
     return MISUSED
 
 

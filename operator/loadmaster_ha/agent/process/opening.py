@@ -14,7 +14,7 @@ from loadmaster_ha.agent import certificates
 from loadmaster_ha.agent.api.authentication import first_user
 from loadmaster_ha.agent.configuration import Configuration, InvalidConfiguration
 from loadmaster_ha.agent.configuration_checks import read_text
-from loadmaster_ha.agent.link.tls import link_identity
+from loadmaster_ha.agent.link.tls import link_place
 from loadmaster_ha.agent.process.interfaces import own_addresses
 from loadmaster_ha.agent.process.seeding import seeded
 from loadmaster_ha.agent.settings.store import Store
@@ -50,6 +50,7 @@ def open_node(configuration: Configuration, kept: Mapping[str, Any]) -> Opened:
         InvalidConfiguration: a setting does not fit this machine.
         StoreError: the settings cannot be opened.
         CertificateUnusable: a certificate's file is damaged, or cannot be written.
+        WorkFailed: certificates could not be read or made, for no fault of theirs.
     """
     own = own_addresses(configuration.interfaces)
     state = Path(configuration.state_directory)
@@ -60,8 +61,9 @@ def open_node(configuration: Configuration, kept: Mapping[str, Any]) -> Opened:
     store = Store.open(configuration.store)
     store.commit(seeded(configuration, store.snapshot))
     _first_user(configuration, store, state)
-    management = certificates.management_identity(state, own.values())
-    link = link_identity(state)
+    management, link = certificates.load_or_make(
+        certificates.management_place(state, own.values()), link_place(state)
+    )
     log.info("The management API's certificate: SHA-256 %s", management.fingerprint_text)
     mode = Mode(kept["mode"]) if "mode" in kept else HaSettings.of(store.snapshot).mode
     return Opened(store, mode, own, management, link)

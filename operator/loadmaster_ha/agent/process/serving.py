@@ -16,12 +16,13 @@ from typing import Any, Final
 
 from loadmaster_ha.agent.api.dispatch import Refused
 from loadmaster_ha.agent.api.unit import ServiceStatistics
+from loadmaster_ha.agent.certificate_work.messages import WorkFailed
 from loadmaster_ha.agent.configuration import Configuration
 from loadmaster_ha.agent.dataplane.command import Paths, command_line, program
 from loadmaster_ha.agent.dataplane.controller import DataPlane
 from loadmaster_ha.agent.dataplane.model import ConfigurationRefused, Node
 from loadmaster_ha.agent.process.haproxy_health import HAProxyHealth
-from loadmaster_ha.agent.service_certificates import service_certificates
+from loadmaster_ha.agent.service_certificates import Chains
 from loadmaster_ha.agent.services import virtual_services
 from loadmaster_ha.agent.settings.model import Kind
 from loadmaster_ha.agent.settings.store import Store
@@ -44,6 +45,7 @@ _GATHER_LIMIT: Final = 1.0
 portions, and a reload for the first of them would keep the others waiting for the next one."""
 
 _STALE_SECONDS: Final = 2.0
+_CHAINS_RETRY_SECONDS: Final = 30
 
 
 def paths_of(configuration: Configuration) -> Paths:
@@ -86,7 +88,10 @@ class Serving:
         self._own_certificate = own_certificate
         self._health = health
         self._paths = paths_of(configuration)
+        self._chains = Chains()
         self._submission: asyncio.TimerHandle | None = None
+        self._submitting = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._changed_since = 0.0
         self.plane = DataPlane(
             Node(
@@ -118,7 +123,9 @@ class Serving:
             await end_stale(self._paths.master)
         await self.plane.start()
         self._store.subscribe(self._committed)
-        outcome = await self.plane.apply(*self._wanted())
+        async with self._submitting:
+            wanted = await self._wanted()
+        outcome = await self.plane.apply(*wanted)
         if outcome.done is None:
             log.error("HAProxy cannot be configured: %s", outcome.detail)
         if not self._managed:
@@ -132,6 +139,9 @@ class Serving:
         """Stop working. HAProxy goes on."""
         if self._submission is not None:
             self._submission.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.plane.close()
 
     # For the management API (`api.unit.Balancing`)
@@ -142,10 +152,9 @@ class Serving:
         Raises:
             Refused: HAProxy or Azure cannot do that, or there is no room to try it.
         """
-        if self._submission is not None:
+        if self._submission is not None or self._submitting.locked():
             # The data plane tries it with what it knows: the certificate that came a moment ago, for example.
-            self._submission.cancel()
-            self._submit()
+            await self._submit()
         try:
             await self.plane.check_change(services)
         except ConfigurationRefused as refused:
@@ -161,7 +170,7 @@ class Serving:
 
     def resubmit(self) -> None:
         """The own certificate is another one."""
-        self.plane.submit(*self._wanted())
+        self._begin_submitting()
 
     def _committed(self, kinds: frozenset[Kind]) -> None:
         if not kinds & _SERVED_KINDS:
@@ -173,15 +182,32 @@ class Serving:
         else:
             self._submission.cancel()
         due = min(now + _GATHER_SECONDS, self._changed_since + _GATHER_LIMIT)
-        self._submission = loop.call_at(due, self._submit)
+        self._submission = loop.call_at(due, self._begin_submitting)
 
-    def _submit(self) -> None:
-        self._submission = None
-        self.plane.submit(*self._wanted())
+    def _begin_submitting(self) -> None:
+        task = asyncio.get_running_loop().create_task(self._submit())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    def _wanted(self) -> tuple[tuple[VirtualService, ...], dict[str, str]]:
+    async def _submit(self) -> None:
+        if self._submission is not None:
+            self._submission.cancel()
+            self._submission = None
+        async with self._submitting:  # what is set later is submitted later
+            self.plane.submit(*await self._wanted())
+
+    async def _wanted(self) -> tuple[tuple[VirtualService, ...], dict[str, str]]:
         snapshot = self._store.snapshot
-        certificates = service_certificates(snapshot)
+        try:
+            certificates = await self._chains.completed(snapshot)
+        except WorkFailed as problem:
+            log.error(  # noqa: TRY400 - the message says all
+                "The chains of certificates are served as they are: %s; tried again in %d s",
+                problem,
+                _CHAINS_RETRY_SECONDS,
+            )
+            certificates = self._chains.so_far(snapshot)
+            asyncio.get_running_loop().call_later(_CHAINS_RETRY_SECONDS, self._begin_submitting)
         return (
             virtual_services(snapshot, self._own_addresses),
             {_OWN_CERTIFICATE: self._own_certificate(), **certificates},

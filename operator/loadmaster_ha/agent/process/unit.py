@@ -7,7 +7,7 @@ it an event; what came of a switch-over it says with an effect, which `ended` br
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -82,7 +82,7 @@ class NodeUnit:
         management_port: int,
         booted: float,
         reboot: Callable[[], None],
-        certificate: Callable[[bytes], certificates.Identity],
+        certificate: Callable[[bytes], Awaitable[certificates.Identity]],
     ) -> None:
         self._parts = parts
         self._booted = booted
@@ -201,14 +201,15 @@ class NodeUnit:
         Raises:
             CertificateUnusable: it is none.
         """
-        self._certificate(pem)
+        await self._certificate(pem)
         self._parts.serving.resubmit()
 
 
-def store_certificate(directory: Path, pem: bytes) -> certificates.Identity:
+async def store_certificate(directory: Path, pem: bytes) -> certificates.Identity:
     """Put a certificate in place of the management API's.
 
     Raises:
         CertificateUnusable: it is none, or cannot be written.
+        WorkFailed: it could not be read, for no fault of its own.
     """
-    return certificates.store(directory / certificates.MANAGEMENT_FILE, pem)
+    return await certificates.store(directory / certificates.MANAGEMENT_FILE, pem)

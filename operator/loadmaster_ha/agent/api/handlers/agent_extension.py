@@ -5,7 +5,7 @@ from typing import Final
 from loadmaster_ha.agent.api.dispatch import Call, Data, Done, Refused, Reply, handles
 from loadmaster_ha.agent.api.handlers.parameters import date
 from loadmaster_ha.agent.api.unit import Unit, bounded
-from loadmaster_ha.agent.certificates import CertificateUnusable
+from loadmaster_ha.agent.certificate_work.messages import CertificateUnusable
 from loadmaster_ha.agent.settings.model import Kind
 from loadmaster_ha.agent.unit_settings import AGENT_KEY, AgentSettings
 from loadmaster_ha.domain.ha import Role, UnitState

@@ -6,26 +6,32 @@ is not among them (guide, 1).
 
 import base64
 import datetime as dt
-import hashlib
 from typing import Final
 
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-
-from loadmaster_ha.agent.api.dispatch import Call, Data, Done, Refused, Reply, handles
+from loadmaster_ha.agent.api.dispatch import (
+    Call,
+    Data,
+    Done,
+    Refused,
+    Reply,
+    handles,
+    refuse_on_standby,
+)
 from loadmaster_ha.agent.api.unit import Snapshot, Unit
-from loadmaster_ha.agent.certificates import CertificateUnusable, colon_form
-from loadmaster_ha.agent.protected_certificates import opened
+from loadmaster_ha.agent.certificate_work.facts import Facts
+from loadmaster_ha.agent.certificate_work.messages import CertificateUnusable
+from loadmaster_ha.agent.certificates import colon_form
 from loadmaster_ha.agent.service_certificates import (
-    certificates_in,
+    Reader,
+    leaf,
     read_intermediate,
-    read_plain,
+    read_upload,
     without_key,
 )
 from loadmaster_ha.agent.settings.model import Delete, Fields, Json, Kind, Put
 
 _DONE: Final = Done().text
+_READER: Final = Reader()
 
 
 @handles("addcert")
@@ -34,12 +40,13 @@ async def addcert(call: Call, unit: Unit) -> Reply:
     name, replace = call.text("cert") or "", bool(call.flag("replace"))
     _refuse_another(name, unit.settings.snapshot, replace=replace)
     try:
-        pem = read_plain(await opened(call.data or b"", call.text("password")))
+        upload = await read_upload(call.data or b"", call.text("password"))
     except CertificateUnusable as error:
         raise Refused(422, f"cert: the certificate is not usable: {error}.") from error
-    _refuse_another(name, unit.settings.snapshot, replace=replace)  # opening it takes its time
-    unit.settings.commit([Put(Kind.CERTIFICATE, name, {"pem": pem})])
-    return Done(_with_warning(certificates_in(pem)[0]))
+    refuse_on_standby(unit)  # reading it took its time
+    _refuse_another(name, unit.settings.snapshot, replace=replace)
+    unit.settings.commit([Put(Kind.CERTIFICATE, name, {"pem": upload.pem})])
+    return Done(_with_warning(upload.facts))
 
 
 @handles("delcert")
@@ -61,7 +68,7 @@ async def delcert(call: Call, unit: Unit) -> Reply:
 @handles("listcert")
 async def listcert(_call: Call, unit: Unit) -> Reply:
     """All certificates, by name."""
-    return Data({"cert": _rows(Kind.CERTIFICATE, unit)})
+    return Data({"cert": await _rows(Kind.CERTIFICATE, unit)})
 
 
 @handles("readcert")
@@ -74,14 +81,15 @@ async def readcert(call: Call, unit: Unit) -> Reply:
 async def addintermediate(call: Call, unit: Unit) -> Reply:
     """Install an intermediate certificate; it completes the chains of those that it issued."""
     name = call.text("cert") or ""
-    if unit.settings.snapshot.get(Kind.INTERMEDIATE, name) is not None:
-        raise Refused(422, f"cert: there is already an intermediate certificate {name}; delete it first.")
+    _refuse_another_intermediate(name, unit.settings.snapshot)
     try:
-        pem = read_intermediate(call.data or b"")
+        upload = await read_intermediate(call.data or b"")
     except CertificateUnusable as error:
         raise Refused(422, f"cert: the certificate is not usable: {error}.") from error
-    unit.settings.commit([Put(Kind.INTERMEDIATE, name, {"pem": pem})])
-    return Done(_with_warning(certificates_in(pem)[0]))
+    refuse_on_standby(unit)  # reading it took its time
+    _refuse_another_intermediate(name, unit.settings.snapshot)
+    unit.settings.commit([Put(Kind.INTERMEDIATE, name, {"pem": upload.pem})])
+    return Done(_with_warning(upload.facts))
 
 
 @handles("delintermediate")
@@ -96,7 +104,7 @@ async def delintermediate(call: Call, unit: Unit) -> Reply:
 @handles("listintermediate")
 async def listintermediate(_call: Call, unit: Unit) -> Reply:
     """All intermediate certificates, by name."""
-    return Data({"cert": _rows(Kind.INTERMEDIATE, unit)})
+    return Data({"cert": await _rows(Kind.INTERMEDIATE, unit)})
 
 
 @handles("readintermediate")
@@ -105,19 +113,24 @@ async def readintermediate(call: Call, unit: Unit) -> Reply:
     return _shown(call, Kind.INTERMEDIATE, unit)
 
 
-def _with_warning(leaf: x509.Certificate) -> str:
+def _with_warning(facts: Facts | None) -> str:
     now = dt.datetime.now(dt.UTC)
-    begins, ends = leaf.not_valid_before_utc, leaf.not_valid_after_utc
-    if ends < now:
-        return f"{_DONE}. Warning: the certificate expired on {ends:%Y-%m-%d %H:%M} UTC."
-    if begins > now:
-        return f"{_DONE}. Warning: the certificate is valid from {begins:%Y-%m-%d %H:%M} UTC on, not before."
+    if facts is not None and facts.not_after < now:
+        return f"{_DONE}. Warning: the certificate expired on {facts.not_after:%Y-%m-%d %H:%M} UTC."
+    if facts is not None and facts.not_before > now:
+        begins = f"{facts.not_before:%Y-%m-%d %H:%M} UTC"
+        return f"{_DONE}. Warning: the certificate is valid from {begins} on, not before."
     return _DONE
 
 
 def _refuse_another(name: str, snapshot: Snapshot, *, replace: bool) -> None:
     if snapshot.get(Kind.CERTIFICATE, name) is not None and not replace:
         raise Refused(422, f"cert: there is already a certificate {name}; replace=1 replaces it.")
+
+
+def _refuse_another_intermediate(name: str, snapshot: Snapshot) -> None:
+    if snapshot.get(Kind.INTERMEDIATE, name) is not None:
+        raise Refused(422, f"cert: there is already an intermediate certificate {name}; delete it first.")
 
 
 def _existing(kind: Kind, name: str, snapshot: Snapshot) -> Fields:
@@ -132,33 +145,30 @@ def _shown(call: Call, kind: Kind, unit: Unit) -> Reply:
     pem = str(_existing(kind, name, unit.settings.snapshot).get("pem", ""))
     try:
         if call.text("outform") == "DER":
-            der = certificates_in(pem)[0].public_bytes(serialization.Encoding.DER)
-            return Data({"certificate": base64.b64encode(der).decode("ascii")})
+            return Data({"certificate": base64.b64encode(leaf(pem)).decode("ascii")})
         return Data({"certificate": without_key(pem)})
     except ValueError as error:
         raise Refused(422, f"cert: {name} cannot be read by this unit: {error}.") from error
 
 
-def _rows(kind: Kind, unit: Unit) -> list[Json]:
+async def _rows(kind: Kind, unit: Unit) -> list[Json]:
     entities = unit.settings.snapshot.entities(kind)
-    return [_row(name, str(entities[name].get("pem", ""))) for name in sorted(entities)]
+    names = sorted(entities)
+    found = await _READER.facts([str(entities[name].get("pem", "")) for name in names])
+    return [_row(name, facts) for name, facts in zip(names, found, strict=True)]
 
 
-def _row(name: str, pem: str) -> dict[str, Json]:
-    try:
-        leaf = certificates_in(pem)[0]
-    except ValueError:
+def _row(name: str, facts: Facts | None) -> dict[str, Json]:
+    if facts is None:
         return {"name": name}
-    public = leaf.public_key()
     row: dict[str, Json] = {"name": name}
-    if isinstance(public, rsa.RSAPublicKey):
-        row |= {"type": "RSA", "modulus": f"{public.public_numbers().n:X}"}
+    if facts.modulus:
+        row |= {"type": "RSA", "modulus": facts.modulus}
     else:
-        der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
         # An empty modulus, because Kemp's own client stumbles over a row without one.
-        row |= {"type": "ECC", "modulus": "", "publickey": base64.b64encode(der).decode("ascii")}
+        row |= {"type": "ECC", "modulus": "", "publickey": facts.public_key}
     return row | {
-        "subject": leaf.subject.rfc4514_string(),
-        "expires": leaf.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "fingerprint": colon_form(hashlib.sha256(leaf.public_bytes(serialization.Encoding.DER)).digest()),
+        "subject": facts.subject,
+        "expires": facts.not_after.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "fingerprint": colon_form(bytes.fromhex(facts.fingerprint)),
     }
