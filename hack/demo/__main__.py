@@ -1,11 +1,10 @@
-"""`make demo`: the main job, live in a terminal, on this machine alone.
+"""`make demo`: Kemp's guide in one go, live in a terminal, on this machine alone.
 
-First two HAProxy nodes with our agent become a pair behind an emulated balancer: a kill under load, and a
-planned switch-over that nobody notices. Then the operator: one manifest becomes the guide's set-up in an
-emulated Azure; a rule removed behind the operator's back comes back; a changed field is changed there; the
-deletion leaves exactly what was not the operator's. Ends 0, with nothing left running, unless something of
-that did not happen. KEEP=1 leaves the operator's part running until Ctrl-C; KUBECONFIG names a cluster to use
-instead of an API server of its own.
+Two fresh units (HAProxy nodes with our agent) and a network in an emulated Azure; one manifest makes a pair
+of them that serves a website over HTTPS. Then the active unit is killed under load; the other one is switched
+over without a lost request; and what somebody deleted in Azure and on a unit comes back. Ends 0, with nothing
+left running, unless something of that did not happen. KEEP=1 leaves it running until Ctrl-C; KUBECONFIG names
+a cluster to use instead of an API server of its own.
 """
 
 import signal
@@ -17,6 +16,7 @@ signal.signal(signal.SIGINT, signal.SIG_DFL)
 import asyncio
 import contextlib
 import os
+import secrets
 import sys
 import tempfile
 from pathlib import Path
@@ -25,15 +25,16 @@ HACK = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(HACK), str(HACK.parent)]
 
 from controlplane.errors import ControlPlaneError
-from demo import failover
 from demo.story import Story
 from demo.voice import Voice
 from lab.cluster import ClusterUnsuitable
+from lab.first_pair import NAMESPACE, open_first_pair
 from lab.processes import ProcessFailed
-from lab.stage import open_stage
 from loadmaster_ha.controller.kubernetes import KubernetesError, NoCluster
 
 AZURE_LATENCY_SECONDS = 0.2
+GUEST_NAMESPACE = "loadmaster-demo-"
+"""Where the demo works in a cluster that is not its own: a new namespace that begins so."""
 FAILURES = (
     AssertionError,
     ClusterUnsuitable,
@@ -52,21 +53,15 @@ async def main() -> int:
     voice = Voice()
     with tempfile.TemporaryDirectory(prefix="loadmaster-demo-") as folder:
         try:
-            await failover.tell(Path(folder) / "nodes", voice.say, voice.title)
-            voice.title("the operator: one manifest is the pair in Azure")
-            async with open_stage(
+            async with open_first_pair(
                 Path(folder),
                 latency=AZURE_LATENCY_SECONDS,
+                configuration={"failover": {"drainSeconds": 6, "finishSeconds": 5}},
                 kubeconfig=Path(given) if given else None,
+                namespace=GUEST_NAMESPACE + secrets.token_hex(4) if given else NAMESPACE,
                 say=voice.say,
-            ) as stage:
-                story = Story(stage, voice)
-                async with (
-                    story.prepared(),
-                    stage.operator("operator", f"--namespace={story.namespace}", "--log-format=text"),
-                ):
-                    voice.say("the operator runs")
-                    await story.tell(keep=keep)
+            ) as first:
+                await Story(first, voice).tell(keep=keep)
         except FAILURES as failure:
             said = str(failure) or "something that should have happened did not within two minutes"
             print(f"\nThe demo stopped: {said}", file=sys.stderr)

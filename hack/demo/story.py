@@ -1,63 +1,37 @@
-"""The demo's second act, on one stage: what it does, in order, and what it tells about it."""
+"""The demo's story: what is done, in order, and what is told about it."""
 
 import asyncio
-import contextlib
-import secrets
+import ssl
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
+import yaml
 from rich.markup import escape
-from tests.support.world import SUBSCRIPTION
 
 from demo.tables import balancer_tables, requests_table
 from demo.voice import Voice
-from lab.cluster import conditions, is_ready, load_manifest
-from lab.stage import CREDENTIALS, ROOT, Stage
+from demo.watching import Watching
+from lab.first_pair import FirstPair
+from lab.stage import CREDENTIALS
+from lab.traffic import Log
 
-EXAMPLE = ROOT / "examples" / "pair-guide.yaml"
-SHOWN = ("Ready", "Stalled", "Deleting")
-PASSING = ("OperationRunning", "CleaningUp", "Applying", "NotObserved")
-"""Reasons that need no message: the requests shown beside them say it."""
-GUEST_NAMESPACE = "loadmaster-demo-"
-"""Where the demo works in a cluster that is not its own: a new namespace that begins so."""
-WATCH_SECONDS = 0.15
-SUBSCRIPTION_PREFIX = f"/subscriptions/{SUBSCRIPTION}"
+PERIOD = 0.02
+AFTER_SECONDS = 1.0
+ROLES = ("Master", "Slave")
 
 
 class Story:
-    """The second act: one manifest becomes the guide's set-up in Azure."""
+    """The guide in one go, on two fresh units."""
 
-    def __init__(self, stage: Stage, voice: Voice) -> None:
-        self._stage = stage
-        self._console = voice.console
-        self._title, self._say, self._block = voice.title, voice.say, voice.block
-        self._manifest = load_manifest(EXAMPLE)
-        if stage.plane is None:
-            self._manifest["metadata"]["namespace"] = GUEST_NAMESPACE + secrets.token_hex(4)
-        self.namespace: str = self._manifest["metadata"]["namespace"]
-        self._name: str = self._manifest["metadata"]["name"]
-        spec = self._manifest["spec"]
-        self._balancer = stage.site.id("Microsoft.Network/loadBalancers", spec["loadBalancer"]["name"])
-        group = spec["networkSecurity"]["securityGroups"][0]["name"]
-        self._security_group = stage.site.id("Microsoft.Network/networkSecurityGroups", group)
-        self._secret: str = spec["azure"]["credentialsSecretRef"]["name"]
-        self._took: dict[str, float] = {}
-        self._seen_writes = 0
-        self._shown: dict[str, tuple[str, str]] = {}
-
-    @contextlib.asynccontextmanager
-    async def prepared(self) -> AsyncIterator[None]:
-        """Make the namespace and the credentials that the manifest names; nothing of it stays."""
-        cluster = self._stage.cluster
-        await cluster.ensure_namespace(self.namespace)
-        await cluster.put_secret(self.namespace, self._secret, CREDENTIALS)
-        try:
-            yield
-        finally:
-            if self._stage.plane is None:  # else it goes as a whole
-                await cluster.discard_pair(self.namespace, self._name)
-                await cluster.delete_namespace(self.namespace)
+    def __init__(self, first: FirstPair, voice: Voice) -> None:
+        self._first = first
+        self._lab = first.lab
+        self._voice = voice
+        self._title, self._say = voice.title, voice.say
+        self._watching = Watching(first, voice)
+        site = first.stage.site
+        self._balancer = site.id("Microsoft.Network/loadBalancers", "web-ilb")
+        self._security_group = site.id("Microsoft.Network/networkSecurityGroups", "lm-nsg")
 
     async def tell(self, *, keep: bool) -> None:
         """The whole course.
@@ -66,87 +40,165 @@ class Story:
             TimeoutError: something that the operator should have done has not happened.
             AssertionError: it happened otherwise than it should.
         """
+        await self._before()
         await self._apply()
-        await self._break_and_repair()
-        await self._change()
+        await self._kill()
+        await self._switch_over()
+        await self._repair()
         if keep:
             await self._stay()
-        await self._delete()
-        counts = await self._stage.emulator.requests()
-        self._console.print(requests_table(self._took, counts))
+        counts = await self._first.stage.emulator.requests()
+        self._voice.console.print(requests_table(self._watching.took, counts))
+
+    async def _before(self) -> None:
+        self._title("two fresh units in a network")
+        await self._first.start_units()
+        for unit in self._first.units:
+            said = await unit.call("getazurehaparams")
+            role = unit.role.lower()
+            tls = self._first.manifest["spec"][role]["management"]["tls"]
+            self._say(
+                f"{unit.address}: an HAProxy node with our agent, HA mode [cyan]{said['HaMode']}[/], "
+                f"certificate {tls['fingerprintSHA256'][:23]}..."
+            )
+        await self._first.prepare()
+        self._say("Secrets: a login for each unit, the Partner Shared Secret, the website's certificate")
+        await self._watching.forget_what_happened()
+        await self._first.start_operator("--log-format=text")
+        self._say("the operator runs")
 
     async def _apply(self) -> None:
-        self._title(f"kubectl apply -f {EXAMPLE.relative_to(ROOT)}")
-        async with self._watching("from nothing to Ready"):
-            await self._stage.cluster.apply_pair(self._manifest)
-            await self._until_ready()
+        self._title("kubectl apply: Kemp's guide, whole, as one manifest")
+        shown = {
+            name: self._first.manifest["spec"][name] for name in ("master", "highAvailability", "services")
+        }
+        text = yaml.safe_dump(shown, sort_keys=False, default_flow_style=None, width=1000)
+        for line in text.splitlines():
+            self._voice.console.print(
+                f"        {line}", style="dim", markup=False, no_wrap=True, overflow="ellipsis", crop=True
+            )
+        async with self._watching.during("served"):
+            await self._first.apply()
+            await self._first.until_ready()
         await self._show_azure()
+        for unit in self._first.units:
+            code, text = await unit.page()
+            self._say(f"http://{unit.address}:8444 -> {code} {text}")
+        answer = await self._first.client().get()
+        if not answer.ok:
+            raise AssertionError(f"the published service does not answer: {answer.outcome}")
+        if answer.certificate != _certificate(self._first.certificate):
+            raise AssertionError("the published service shows another certificate than the Secret's")
+        said = answer.body.decode().strip()
+        self._say(
+            f"[bold]https://{self._lab.places.frontend}:{self._first.port}/ -> 200 {said}[/], "
+            "with the certificate of the Secret"
+        )
 
-    async def _break_and_repair(self) -> None:
+    async def _kill(self) -> None:
+        self._title("kill -9 to every process of the active unit, under load")
+        async with self._first.client().steady(PERIOD) as log:
+            await asyncio.sleep(AFTER_SECONDS)
+            async with self._watching.during("the operator knows"):
+                killed = time.monotonic()
+                self._lab.units[0].kill()
+                pair = await self._first.until_active("Slave")
+            await self._lab.until_serving(1)
+            await asyncio.sleep(AFTER_SECONDS)
+        if not log.recovered():
+            raise AssertionError(f"the service did not come back: {log.outcomes()}")
+        self._say(
+            f"[bold green]new connections failed for {_gap(log, killed):.1f} s[/]: the agents need "
+            "milliseconds, the rest is the wait for Azure's next probe, 0 to 5 s"
+        )
+        failover = pair["status"]["lastFailover"]
+        self._say(
+            f"status.lastFailover: from {failover['from']} to {failover['to']}, "
+            f"{failover['trigger']}: {escape(failover['reason'])}"
+        )
+        async with self._watching.during("the master is back, and stands by (no Preferred Host)"):
+            await self._lab.units[0].start()
+            await self._lab.until_settled(1)
+            await self._first.until_condition("PairHealthy", "True", "ActiveStandby")
+
+    async def _switch_over(self) -> None:
+        self._title("kubectl annotate lmp web loadmaster.dev/switchover-to=master, under load")
+        client = self._first.client()
+        async with client.steady(PERIOD) as log, self._first.client(source=1).kept_alive() as kept:
+            await asyncio.sleep(AFTER_SECONDS)
+            async with self._watching.during("switched over"):
+                await self._first.annotate(switchover_to="master")
+                pair = await self._first.until(_switched_over, "the switch-over is over")
+                await self._first.until_active("Master")
+                await self._lab.until_serving(0)
+            await asyncio.sleep(AFTER_SECONDS)
+        outcome = pair["status"]["lastSwitchover"]
+        if outcome["outcome"] != "Done":
+            raise AssertionError(f"the switch-over came to nothing: {outcome}")
+        if failed := log.failures() + kept.failures():
+            raise AssertionError(f"{len(failed)} requests failed: {log.outcomes()}, {kept.outcomes()}")
+        total = len(log.requests) + len(kept.requests)
+        self._say(
+            f"[bold green]0 of {total} requests failed[/]: the old unit yielded only after the new one had "
+            "answered two of the balancer's probes"
+        )
+
+    async def _repair(self) -> None:
+        self._title("somebody deletes a rule in the portal, and a real server on the unit")
+        address, _, port = self._lab.web[0].rpartition(":")
+        active = self._lab.units[0]
+        await active.call(
+            "delrs", vs=active.address, port=self._first.port, prot="tcp", rs=address, rsport=int(port)
+        )
         body = await self._read(self._balancer)
         rules = body["properties"]["loadBalancingRules"]
-        victim = next(rule for rule in rules if rule["properties"]["frontendPort"] == 443)
-        self._title(f"somebody deletes the rule {victim['name']} in the portal")
-        remaining = [rule for rule in rules if rule is not victim]
-        await self._stage.emulator.arm.edit(
+        remaining = [rule for rule in rules if rule["properties"]["frontendPort"] != self._first.port]
+        await self._first.stage.emulator.arm.edit(
             self._balancer, lambda found: found["properties"].update(loadBalancingRules=remaining)
         )
-        self._seen_writes = len(await self._writes())
-        self._say("The operator looks every 5 minutes; an annotation makes it look now.")
-        async with self._watching("drift repaired"):
-            annotation = {"metadata": {"annotations": {"example.com/look": "now"}}}
-            await self._stage.cluster.patch_pair(self.namespace, self._name, annotation)
-            await self._until_azure(
-                lambda found: _named(found, "loadBalancingRules", victim["name"]) is not None
-            )
-            await self._until_ready()
+        await self._watching.forget_what_happened()
+        self._say("The operator looks by itself; an annotation makes it look now.")
+        async with self._watching.during("repaired"):
+            await self._first.annotate(look="now")
+            await self._until_repaired(active, len(self._lab.web), len(rules))
+            await self._first.until_ready()
 
-    async def _change(self) -> None:
-        self._title("kubectl patch lmp web: healthCheck.intervalSeconds 5 -> 10")
-        async with self._watching("change carried out"):
-            patch = {"spec": {"healthCheck": {"intervalSeconds": 10}}}
-            await self._stage.cluster.patch_pair(self.namespace, self._name, patch)
-            await self._until_azure(
-                lambda found: (
-                    {probe["properties"]["intervalInSeconds"] for probe in found["properties"]["probes"]}
-                    == {10}
-                )
-            )
-            await self._until_ready()
-
-    async def _delete(self) -> None:
-        self._title("kubectl delete lmp web")
-        async with self._watching("deleted"):
-            await self._stage.cluster.delete_pair(self.namespace, self._name)
-            await self._stage.cluster.until(self.namespace, self._name, lambda pair: pair is None)
-        left = await self._stage.emulator.arm.get(self._balancer)
-        if left is not None:
-            raise AssertionError(f"{self._balancer} is still there")
-        group = await self._read(self._security_group)
-        names = [rule["name"] for rule in group["properties"]["securityRules"]]
-        if names != ["corp-monitoring"]:
-            raise AssertionError(
-                f"in {self._security_group} only corp-monitoring should be left, not {names}"
-            )
-        self._say("The balancer is gone. Somebody else's security rule is still there: " + ", ".join(names))
+    async def _until_repaired(self, active: Any, servers: int, rules: int) -> None:
+        async with asyncio.timeout(60):
+            while True:
+                found = await active.call("showvs", vs=active.address, port=self._first.port, prot="tcp")
+                body = await self._read(self._balancer)
+                if (
+                    len(found.get("Rs") or []) == servers
+                    and len(body["properties"]["loadBalancingRules"]) == rules
+                ):
+                    return
+                await asyncio.sleep(0.2)
 
     async def _stay(self) -> None:
-        emulator, plane = self._stage.emulator, self._stage.plane
-        path = [] if plane is None else [f"export PATH={plane.programs}:$PATH"]
-        balancer = self._balancer.rpartition("/")[2]
+        stage = self._first.stage
+        path = [] if stage.plane is None else [f"export PATH={stage.plane.programs}:$PATH"]
+        frontend = self._lab.places.frontend
         self._title("KEEP=1: everything goes on running until Ctrl-C")
-        self._block(
+        self._voice.block(
             "The cluster, from another terminal:",
             *path,
-            f"export KUBECONFIG={self._stage.kubeconfig}",
-            f"kubectl -n {self.namespace} get lmp",
-            f"kubectl -n {self.namespace} describe lmp {self._name}",
+            f"export KUBECONFIG={stage.kubeconfig}",
+            f"kubectl -n {self._first.namespace} get lmp -o wide",
+            f"kubectl -n {self._first.namespace} describe lmp web",
+            f"kubectl -n {self._first.namespace} annotate lmp web loadmaster.dev/switchover-to=slave",
+            f"kubectl -n {self._first.namespace} delete lmp web   # Azure as before, both units single again",
         )
-        self._block(
+        source = self._lab.places.client.address
+        self._voice.block(
+            "The service, and who is active:",
+            f"curl -sk --interface {source} https://{frontend}:{self._first.port}/",
+            *(f"curl -i http://{unit.address}:8444/" for unit in self._first.units),
+        )
+        emulator = stage.emulator
+        self._voice.block(
             "What was asked of Azure:",
             f"curl -s --cacert {emulator.ca_file} {emulator.url}/_emulator/requests",
-        )
-        self._block(
             "Azure with az, in a folder of its own so that your logins stay as they are:",
             "export AZURE_CONFIG_DIR=$(mktemp -d) AZURE_CORE_INSTANCE_DISCOVERY=false",
             f"export REQUESTS_CA_BUNDLE={emulator.ca_file}",
@@ -154,85 +206,36 @@ class Story:
             "az cloud set -n Emulated",
             f"az login --service-principal -u {CREDENTIALS['clientID']} \\",
             f"  -p any --tenant {CREDENTIALS['tenantID']}",
-            f"az network lb show -g {self._stage.site.group} -n {balancer}",
+            f"az network lb show -g {stage.site.group} -n web-ilb",
         )
-        self._block("The operator's log:", f"tail -f {self._stage.folder / 'operator.log'}")
+        self._voice.block("The operator's log:", f"tail -f {self._first.operator.process.log}")
         await asyncio.Event().wait()
 
-    async def _until_ready(self) -> None:
-        await self._stage.cluster.until(self.namespace, self._name, is_ready)
-
-    async def _until_azure(self, holds: Any) -> None:
-        async with asyncio.timeout(60):
-            while not holds(await self._read(self._balancer)):  # noqa: ASYNC110 - Azure has no event for it
-                await asyncio.sleep(WATCH_SECONDS)
-
     async def _read(self, resource: str) -> dict[str, Any]:
-        found = await self._stage.emulator.arm.get(resource)
+        found = await self._first.stage.emulator.arm.get(resource)
         if found is None:
             raise AssertionError(f"{resource} does not exist")
         return found
 
-    @contextlib.asynccontextmanager
-    async def _watching(self, what: str) -> AsyncIterator[None]:
-        began = time.monotonic()
-        watch = asyncio.ensure_future(self._watch())
-        try:
-            yield
-            await asyncio.sleep(2 * WATCH_SECONDS)  # so that the last transition is shown
-        finally:
-            watch.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await watch
-        self._took[what] = time.monotonic() - began - 2 * WATCH_SECONDS
-        self._say(f"[bold green]{what} after {self._took[what]:.1f} s[/]")
-
-    async def _watch(self) -> None:
-        while True:
-            await self._show_writes()
-            found = conditions(await self._stage.cluster.pair(self.namespace, self._name))
-            for kind in SHOWN:
-                item = found.get(kind)
-                if item is None or (kind != "Ready" and item["status"] == "False"):
-                    continue
-                now = (item["status"], item["reason"])
-                if self._shown.get(kind) != now:
-                    self._shown[kind] = now
-                    told = "" if now[1] in PASSING else f": {_brief(item.get('message', ''))}"
-                    self._say(f"[cyan]{kind}={now[0]}[/] {now[1]}{told}")
-            await asyncio.sleep(WATCH_SECONDS)
-
-    async def _show_writes(self) -> None:
-        writes = await self._writes()
-        for write in writes[self._seen_writes :]:
-            resource = _short(write["path"])
-            self._say(f"[yellow]Azure <- {write['method']} {resource}[/]", crop=True)
-        self._seen_writes = len(writes)
-
-    async def _writes(self) -> list[dict[str, Any]]:
-        return list((await self._stage.emulator.requests())["writes"])
-
     async def _show_azure(self) -> None:
-        units = self._manifest["spec"]
+        site = self._first.stage.site
         interfaces = [
-            await self._read(self._stage.site.id("Microsoft.Network/networkInterfaces", nic["resource"]))
-            for role in ("master", "slave")
-            for nic in units[role]["networkInterfaces"]
+            await self._read(site.id("Microsoft.Network/networkInterfaces", f"lm-{number}-nic"))
+            for number in (0, 1)
         ]
         balancer, group = await self._read(self._balancer), await self._read(self._security_group)
         for table in balancer_tables(balancer, group, interfaces):
-            self._console.print(table)
+            self._voice.console.print(table)
 
 
-def _short(path: str) -> str:
-    """`loadBalancers/web-ilb`, `lm-nsg/securityRules/lm_web_probe`: what a request is about."""
-    parts = path.partition("/providers/")[2].partition("?")[0].split("/")
-    return "/".join(parts[1:] if len(parts) <= 3 else parts[2:])
+def _switched_over(pair: dict[str, Any] | None) -> bool:
+    return bool(((pair or {}).get("status") or {}).get("lastSwitchover"))
 
 
-def _brief(message: str) -> str:
-    return escape(message.replace(SUBSCRIPTION_PREFIX, ""))
+def _gap(log: Log, since: float) -> float:
+    """From the failure to the beginning of the last request that failed."""
+    return max((request.began for request in log.failures()), default=since) - since
 
 
-def _named(body: dict[str, Any], collection: str, name: str) -> dict[str, Any] | None:
-    return next((item for item in body["properties"][collection] if item["name"] == name), None)
+def _certificate(pem: str) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(pem[: pem.index("-----BEGIN PRIVATE KEY")])

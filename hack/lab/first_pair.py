@@ -166,6 +166,7 @@ class FirstPair:
                 "type": "HTTP",
                 "tls": {"certificateSecretRef": {"name": "web-tls"}},
                 "healthCheck": {"type": "HTTP"},
+                "drainSeconds": 5,
                 "realServers": [{"address": address, "port": int(port)} for address, _, port in servers],
             },
         }

@@ -10,6 +10,7 @@ from tests.support.first_pairs import (
     certificate_of,
     endpoints,
     eventually,
+    published_ports,
     servers_of,
     writes,
 )
@@ -189,6 +190,6 @@ async def test_endpoints_go_from_3_to_30_and_back_without_a_lost_request(in_name
         assert len({request.body for request in log.requests}) > 3, "the new ones were given traffic"
         await first.patch({"spec": {"services": [first.service()]}})
         await eventually(
-            lambda: servers_of(active, port), lambda found: not found, "the service is taken away"
+            lambda: published_ports(first), lambda found: port not in found, "the rule is taken away"
         )
-        await first.until_ready()
+        assert await servers_of(active, port) == wanted, "who is connected is let finish"
