@@ -30,7 +30,7 @@ from loadmaster_ha.controller.watching.sources import AzureLanes, Units
 from loadmaster_ha.controller.workqueue import Backoff, Resync, WorkQueue
 from loadmaster_ha.loadmaster.agent_orders import switchover
 from loadmaster_ha.loadmaster.connections import Connections
-from loadmaster_ha.loadmaster.observer import observe
+from loadmaster_ha.loadmaster.observer import boot_of, observe
 from loadmaster_ha.loadmaster.writer import write
 from loadmaster_ha.planning.units.publishing import is_managed
 from loadmaster_ha.telemetry.operator import OperatorMetrics
@@ -121,6 +121,7 @@ class Lanes:
             sessions=self._clients,
             inputs=self._sources.inputs,
             observe=observe,
+            boot=boot_of,
             writing=Writing(
                 kubernetes=kubernetes, board=self._board, metrics=metrics, permit=permit, write=write
             ),

@@ -70,6 +70,7 @@ async def observe(
     services: bool,
     certificates: bool,
     of_interest: Callable[[str], bool] = lambda _: True,
+    known: UnitFacts | None = None,
 ) -> UnitFacts:
     """Everything that one look at a unit brings.
 
@@ -80,11 +81,14 @@ async def observe(
         certificates: whether to read the certificates in its store.
         of_interest: the names of the certificates that are to be told one from another; where that takes a
             call for each (appliances), the fingerprint of others is left out.
+        known: what the same unit told before: what cannot change while it runs is taken from there, and
+            asked for again once it has started anew.
 
     Raises:
         UnitFault: the unit could not be asked. Services and certificates that cannot be read are `Unknown`.
     """
-    seen = await look(client)
+    seen = await look(client, known=known)
+    same_run = known is not None and _same_run(known, seen.kind, seen.boot)
     offer = await client.offer()
     told = await _services(client) if services else Absent()
     status = (
@@ -96,7 +100,7 @@ async def observe(
         role=role,
         kind=seen.kind,
         firmware=seen.firmware,
-        identity=await identity(client),
+        identity=known.identity if known is not None and same_run else await identity(client),
         boot=seen.boot,
         commands=offer.commands,
         settings=seen.settings,
@@ -115,8 +119,12 @@ async def observe(
     )
 
 
-async def look(client: Caller) -> Look:
-    """What a unit is and does now: five short calls to an appliance, four to an agent.
+async def look(client: Caller, *, known: UnitFacts | None = None) -> Look:
+    """What a unit is and does now: five short calls to an appliance, three to an agent.
+
+    Args:
+        client: the unit's.
+        known: what the same unit told before; its version is asked for again only once it has started anew.
 
     Raises:
         UnitFault: the unit could not be asked.
@@ -136,17 +144,36 @@ async def look(client: Caller) -> Look:
             active_since=await _active_since(client),
             agent=status,
         )
-    firmware = _word(await _parameter(client, "version"))
+    boot = _word(await _parameter(client, "boottime"))
+    same_run = known is not None and _same_run(known, UnitKind.APPLIANCE, boot)
+    firmware = (
+        known.firmware if known is not None and same_run else _word(await _parameter(client, "version"))
+    )
     word = await _parameter(client, "hastatus")
     return Look(
         UnitKind.APPLIANCE,
         firmware=firmware,
-        boot=_word(await _parameter(client, "boottime")),
+        boot=boot,
         settings=settings,
         mode_in_force=ha_settings.mode_in_force(word, settings),
         state=ha_settings.state(word),
         active_since=await _active_since(client),
     )
+
+
+async def boot_of(client: Caller) -> str:
+    """Which start of the unit this is (`UnitFacts.boot`), in one call.
+
+    Raises:
+        UnitFault: the unit could not be asked.
+    """
+    if (await client.offer()).is_agent:
+        return agent_status.status((await client.call("agentstatus")).fields).boot_time
+    return _word(await _parameter(client, "boottime"))
+
+
+def _same_run(known: UnitFacts, kind: UnitKind, boot: str) -> bool:
+    return bool(boot) and (known.kind, known.boot) == (kind, boot)
 
 
 async def settings_of(client: Caller) -> HighAvailabilitySettings:

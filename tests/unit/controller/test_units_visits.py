@@ -134,11 +134,19 @@ class Units:
         self.facts = {role: fresh(role) for role in Role}
         self.faults, self.writes, self.after_write = {}, [], lambda _: None
         self.before_write = lambda _: None
+        self.looks, self.asked = Counter(), Counter()
 
     async def observe(self, _, role, **__):
+        self.looks[role] += 1
         if role in self.faults:
             raise self.faults[role]
         return self.facts[role]
+
+    async def boot(self, client):
+        self.asked[client.role] += 1
+        if client.role in self.faults:
+            raise self.faults[client.role]
+        return self.facts[client.role].boot
 
     async def write(self, client, change, _):
         assert client.role is change.role
@@ -204,6 +212,7 @@ class Stage:
             sessions=self,
             inputs=self,
             observe=self.units.observe,
+            boot=self.units.boot,
             writing=Writing(
                 kubernetes=self.cluster,
                 board=self.board,
@@ -301,14 +310,64 @@ async def test_that_the_mode_is_being_written_is_stored_before_it_is(stage):
 
 
 async def test_what_cannot_be_stored_is_not_written(stage):
-    await stage.visit()
-    await stage.visit()
-    while not isinstance(stage.units.writes[-1], WriteSharedSecret) or len(stage.units.writes) < 2:
-        await stage.visit()
-    writes = len(stage.units.writes)
-    stage.cluster.refusals = [KubernetesError(500, "", "not now")]
+    def refuse(_):
+        if len(stage.units.writes) == 2:
+            stage.cluster.refusals = [KubernetesError(500, "", "not now")]
+
+    stage.units.after_write = refuse
     assert (await stage.visit()).outcome is VisitOutcome.ERROR
-    assert len(stage.units.writes) == writes
+    assert [type(change) for change in stage.units.writes] == [WriteSharedSecret] * 2
+
+
+async def test_settings_are_written_in_a_row_with_one_look_and_a_reboot_alone(stage):
+    following = await stage.visit()
+    kinds = [type(change).__name__ for change in stage.units.writes]
+    assert kinds == [
+        *["WriteSharedSecret"] * 2,
+        *["WriteMode"] * 2,
+        *["WriteParameters"] * 2,
+        *["WriteAgentInputs"] * 2,
+    ]
+    assert stage.units.looks == {Role.MASTER: 1, Role.SLAVE: 1}
+    assert (following.outcome, following.after) == (VisitOutcome.CHANGED, 0)
+    await stage.visit()
+    assert isinstance(stage.units.writes[-1], Reboot)
+    assert len(stage.units.writes) == len(kinds) + 1
+    assert stage.units.looks == {Role.MASTER: 2, Role.SLAVE: 2}
+
+
+async def test_without_the_lease_a_row_of_settings_ends_at_once(stage):
+    stage.units.after_write = lambda _: setattr(stage, "leads", False)
+    assert (await stage.visit()).outcome is VisitOutcome.ERROR
+    assert len(stage.units.writes) == 1
+
+
+async def test_while_a_unit_reboots_it_alone_is_asked_and_often(stage):
+    stage.units.after_write = lambda change: (
+        isinstance(change, Reboot)
+        and stage.units.faults.update({change.role: UnitFault(FaultReason.BOOTING, "it boots")})
+    )
+    while not stage.units.faults:
+        await stage.visit()
+    await stage.visit()
+    (away,) = stage.units.faults
+    looks, statuses = stage.units.looks.copy(), len(stage.cluster.statuses)
+    for _ in range(5):
+        following = await stage.visit()
+        assert following.after <= 1
+    assert (stage.units.looks, stage.units.asked) == (looks, {away: 5})
+    assert len(stage.cluster.statuses) == statuses
+    assert stage.condition("HASynced")["reason"] == "UnitRebooting"
+
+    # Somebody wants something else: both are looked at.
+    stage.cluster.annotate(note="look")
+    await stage.visit()
+    assert stage.units.looks[away.partner] == looks[away.partner] + 1
+
+    stage.units.faults.clear()
+    await stage.visit()
+    assert isinstance(stage.units.writes[-1], Reboot)
+    assert stage.units.writes[-1].role is away.partner, "the second follows as soon as the first is back"
 
 
 class Killed(BaseException):

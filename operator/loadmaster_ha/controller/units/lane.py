@@ -33,6 +33,7 @@ from loadmaster_ha.controller.units.model import (
     UnitsMemory,
     UnitsWork,
 )
+from loadmaster_ha.controller.units.rebooting import Boot, is_back, may_only_ask, next_ask
 from loadmaster_ha.controller.units.switching import Switching
 from loadmaster_ha.controller.units.writing import Course, Writing
 from loadmaster_ha.controller.work import FINALIZER
@@ -57,7 +58,7 @@ from loadmaster_ha.telemetry.logs import about
 log = logging.getLogger(__name__)
 
 SOON_SECONDS: Final = 1.0
-"""How often a unit that was told to reboot is asked whether it is back."""
+"""How often a switch-over under way is looked at, and the least time between two looks."""
 
 
 class UnitsController:
@@ -73,6 +74,7 @@ class UnitsController:
         sessions: Sessions,
         inputs: Inputs,
         observe: Observe,
+        boot: Boot,
         writing: Writing,
         switching: Switching,
         probe_source: str,
@@ -85,6 +87,7 @@ class UnitsController:
         self._sessions = sessions
         self._inputs = inputs
         self._observe = observe
+        self._boot = boot
         self._writing = writing
         self._switching = switching
         self._probe_source = probe_source
@@ -195,6 +198,8 @@ class UnitsController:
             return work.situation(obstacle=joined(found, blocking=True), cleaned=work.deleting), Next(
                 VisitOutcome.NO_CHANGE
             )
+        if (waiting := await self._waits_on(work, azure)) is not None:
+            return waiting, self._ask_again(work)
         await self._look(work, azure)
         if await self._switching.go_on(work, now=self._clock()):
             return work.situation(), Next(VisitOutcome.WAITING, after=SOON_SECONDS)
@@ -205,11 +210,26 @@ class UnitsController:
             return self._after_writes(work, course)
         return self._nothing_to_write(work)
 
+    async def _waits_on(self, work: UnitsWork, azure: AzureView) -> UnitsSituation | None:
+        """What was told before, if nothing but a reboot is waited for and it is not over; else None."""
+        memory = work.memory
+        if work.touched or not may_only_ask(memory, self._clock()):
+            return None
+        for role, told in memory.reboots.items():
+            client = await self._client(work, role, azure.addresses.get(role))
+            if await is_back(told, client, self._boot):
+                return None
+        return memory.waiting
+
+    def _ask_again(self, work: UnitsWork) -> Next:
+        return Next(VisitOutcome.WAITING, after=next_ask(work.memory.reboots, self._clock()))
+
     async def _look(self, work: UnitsWork, azure: AzureView) -> None:
         """Read everything, and make the plan of it."""
         work.gathered = await self._inputs.gather(work.target, fresh=work.touched)
         readings = await asyncio.gather(*(self._read(work, role, azure) for role in Role))
         work.facts = dict(zip(Role, readings, strict=True))
+        work.memory.looked_at, work.memory.waiting = self._clock(), None
         self._seen(work)
         work.wanted = UnitsTarget(
             pair=work.target,
@@ -245,6 +265,7 @@ class UnitsController:
             each.virtual_service and each.virtual_service.tls for each in work.target.spec.services
         )
         marks = Marks(work.target.identity)
+        caller, known = work.memory.known.get(role, (None, None))
         try:
             facts = await self._observe(
                 client.value,
@@ -252,11 +273,13 @@ class UnitsController:
                 services=True,
                 certificates=terminates or work.deleting,
                 of_interest=marks.owns_certificate,
+                known=known if caller is client.value else None,
             )
         except UnitFault as fault:
             if fault.seen_fingerprint:
                 work.rows[role] = replace(work.rows[role], fingerprint=fault.seen_fingerprint)
             return Unknown(fault.reason.value, str(fault))
+        work.memory.known[role] = client.value, facts
         self._see_certificate(work, role, client.value)
         return Present(facts)
 
@@ -323,7 +346,8 @@ class UnitsController:
         cleaned = work.deleting and found.converged
         situation = work.situation(cleaned=cleaned)
         if work.memory.reboots:
-            return situation, Next(VisitOutcome.WAITING, after=SOON_SECONDS)
+            work.memory.waiting = situation
+            return situation, self._ask_again(work)
         if found.look_again is not None:
             return situation, Next(VisitOutcome.WAITING, after=max(SOON_SECONDS, found.look_again))
         if found.blocking or found.waiting:

@@ -87,6 +87,12 @@ class UnitsMemory:
     """What was wanted when all was as wanted last; None: not known."""
     looked: object = None
     """Version and annotations of the manifest at the last look."""
+    looked_at: float = float("-inf")
+    """When both units were looked at last, on the monotonic clock."""
+    known: dict[Role, tuple[Caller, UnitFacts]] = field(default_factory=dict)
+    """What each client told last: what only another start of the unit can change need not be asked again."""
+    waiting: UnitsSituation | None = None
+    """What was told at the last look, as long as only the end of a reboot is waited for."""
     outdated: int = 0
     differ_since: float | None = None
     handover: Handover | None = None

@@ -1,4 +1,4 @@
-"""Carrying out what is planned for the units: HA settings one at a time, services in batches.
+"""Carrying out what is planned for the units: HA settings in a row, services in batches, a reboot alone.
 
 What has to be remembered because no unit tells it is stored in status, each at the moment at which a crash
 before or after does no harm: that the mode is being written *before* it is (a reboot too many is owed at
@@ -9,7 +9,7 @@ written once more at worst). The Lease is asked before every write.
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -19,7 +19,7 @@ from loadmaster_ha.controller.conditions import Reason
 from loadmaster_ha.controller.finalizer import hold_on
 from loadmaster_ha.controller.kubernetes import Kubernetes, KubernetesError
 from loadmaster_ha.controller.registry import PairKey
-from loadmaster_ha.controller.repetition import ENOUGH
+from loadmaster_ha.controller.repetition import ENOUGH, Repetition
 from loadmaster_ha.controller.status import Obstacle
 from loadmaster_ha.controller.unit_words import summary
 from loadmaster_ha.controller.units.model import Permit, UnitsWork, Write
@@ -98,13 +98,14 @@ class Writing:
         plan = work.plan
         if plan is None or not plan.changes:
             return Course()
-        if (pause := work.memory.repetition.pause(plan.changes[0])) is not None:
-            return Course(_undone(work, plan.changes[0]), after=pause)
+        first, *_ = plan.changes
+        if (pause := work.memory.repetition.pause(first)) is not None:
+            return Course(_undone(work, [first]), after=pause)
         if not work.deleting:
             await self._hold_on(work)
         done: list[UnitChange] = []
         try:
-            await self._make(work, _batch(plan.changes), done)
+            await self._make(work, _batch(plan.changes, work.memory.repetition), done)
         except OutdatedPlanError as outdated:
             return self._outdated(work, str(outdated), progress=bool(done))
         except WriteError as kept:
@@ -117,7 +118,7 @@ class Writing:
         finally:
             await self._tell(work, done)
         work.memory.outdated = 0
-        return Course(_undone(work, done[-1]) if done else None, progress=True)
+        return Course(_undone(work, done), progress=True)
 
     async def _make(self, work: UnitsWork, changes: Iterator[UnitChange], done: list[UnitChange]) -> None:
         """Make changes one by one; `done` gets those that were carried out."""
@@ -196,15 +197,20 @@ class Writing:
         )
 
 
-def _batch(changes: tuple[UnitChange, ...]) -> Iterator[UnitChange]:
-    """One change of HA settings, or the services (and certificates) that come first."""
-    if section_of(changes[0]) is UnitSection.HIGH_AVAILABILITY:
-        yield changes[0]
-        return
-    for change in changes[:BATCH]:
-        if section_of(change) is UnitSection.HIGH_AVAILABILITY:
+def _batch(changes: tuple[UnitChange, ...], repetition: Repetition[UnitChange]) -> Iterator[UnitChange]:
+    """What is written before the next look: all HA settings, or the services that come first, or one reboot.
+
+    The plan has simulated each change after those before it. One that was made again and again and did not
+    last has a pause of its own before it, and those after it wait.
+    """
+    settings = section_of(changes[0]) is UnitSection.HIGH_AVAILABILITY
+    for number, change in enumerate(changes[:BATCH]):
+        alone = isinstance(change, Reboot) or repetition.times(change) >= ENOUGH
+        if number and (alone or settings is not (section_of(change) is UnitSection.HIGH_AVAILABILITY)):
             return
         yield change
+        if alone:
+            return
 
 
 def _obstacle(work: UnitsWork, reason: str, message: str, *, blocking: bool = False) -> Obstacle:
@@ -213,10 +219,10 @@ def _obstacle(work: UnitsWork, reason: str, message: str, *, blocking: bool = Fa
     return Obstacle(reason, f"{message}{what}", blocking)
 
 
-def _undone(work: UnitsWork, change: UnitChange) -> Obstacle | None:
-    """What to tell of a change that was made several times and did not last."""
-    times = work.memory.repetition.times(change)
-    if times < ENOUGH:
+def _undone(work: UnitsWork, changes: Sequence[UnitChange]) -> Obstacle | None:
+    """What to tell of changes one of which was made several times and did not last."""
+    change = max(changes, key=work.memory.repetition.times, default=None)
+    if change is None or (times := work.memory.repetition.times(change)) < ENOUGH:
         return None
     message = (
         f"The {change.role.lower()} was written to {times} times as wanted and is otherwise again each time. "
