@@ -1,5 +1,6 @@
 """The child that reads certificates: what it is asked, its limits, and a unit whose child cannot start."""
 
+import asyncio
 import sys
 
 import pytest
@@ -111,6 +112,19 @@ async def test_a_unit_whose_child_does_not_start_says_so_and_changes_nothing(mon
             assert "nothing was changed: the process that reads certificates cannot be started" in reply.text
         assert (await api.v2("readcert", cert="www")).json["certificate"] == text(PAIR)
         assert dict(api.unit.settings.snapshot.entities(Kind.CERTIFICATE)) == before
+
+
+async def test_children_are_few_at_a_time_however_much_is_asked(program, tmp_path):
+    program(
+        "import json, os, pathlib, time\n"
+        f"folder = pathlib.Path({str(tmp_path)!r}); mine = folder / str(os.getpid()); mine.touch()\n"
+        "time.sleep(0.3); there = len(list(folder.iterdir())); mine.unlink()\n"
+        "print(json.dumps([{'result': there}]))"
+    )
+
+    there = await asyncio.gather(*(child.done({"do": "facts", "pems": []}) for _ in range(6)))
+
+    assert max(there) == 2
 
 
 async def test_what_is_known_is_not_asked_again(program):

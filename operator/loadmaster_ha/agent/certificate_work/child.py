@@ -25,37 +25,23 @@ from loadmaster_ha.agent.certificate_work.messages import (
 
 _TIME_LIMIT: Final = 25.0
 """Seconds, on a machine that has much else to do."""
+_CHILDREN: Final = 2
+"""At a time, as each takes 30 MiB. `service_certificates` lets one at most of them be one that takes long."""
+_turns: Final = asyncio.Semaphore(_CHILDREN)
 _COMMAND: Final = (sys.executable, "-P", "-m", "loadmaster_ha.agent.certificate_work.worker")
 _EXCESSIVE: Final = frozenset({-signal.SIGKILL, -signal.SIGXCPU, OUT_OF_MEMORY})
 _SHOWN: Final = 200
 
 
 async def done(request: Request) -> Any:
-    """Have one thing done; its result.
+    """Have one thing done, as soon as it is its turn; its result.
 
     Raises:
         CertificateUnusable: what the request brings is no good.
         WorkFailed: the child could not be started, or did not get to the end of it (TooMuchWork).
     """
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *_COMMAND,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-    except OSError as problem:
-        raise _not_started(problem) from problem
-    try:
-        async with asyncio.timeout(_TIME_LIMIT):
-            out, problems = await process.communicate(_asked([request]))
-    except TimeoutError:
-        raise _too_much() from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    (result,) = _results(process.returncode, out, problems)
+    async with _turns:
+        (result,) = await _elsewhere([request])
     if isinstance(result, CertificateUnusable):
         raise result
     return result
@@ -76,6 +62,28 @@ def done_now(requests: Sequence[Request]) -> list[Any | CertificateUnusable]:
     except subprocess.TimeoutExpired:
         raise _too_much() from None
     return _results(ended.returncode, ended.stdout, ended.stderr)
+
+
+async def _elsewhere(requests: Sequence[Request]) -> list[Any | CertificateUnusable]:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *_COMMAND,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    except OSError as problem:
+        raise _not_started(problem) from problem
+    try:
+        async with asyncio.timeout(_TIME_LIMIT):
+            out, problems = await process.communicate(_asked(requests))
+    except TimeoutError:
+        raise _too_much() from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return _results(process.returncode, out, problems)
 
 
 def _asked(requests: Sequence[Request]) -> bytes:
