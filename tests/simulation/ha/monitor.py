@@ -306,6 +306,8 @@ class Monitor:
             return
         if now - unit.started_at < enough or self._well[unit.role].lasts(now) < enough:
             return
+        if now - self._active_at[other] < 1.0:
+            return  # both at the same instant: `_check_both` sees to it
         if self._both_open["page"].lasts(now) > enough:
             self._fail(f"{unit.role} took over ({change.reason}) although {other}'s health port says 200")
         vouched = min(self._member[other].lasts(now), self._frontend[unit.role].lasts(now))
