@@ -344,6 +344,14 @@ def test_whether_the_frontend_is_served(view, serving):
     assert diagnose(view).serving is serving
 
 
+def test_both_active_on_purpose_during_a_planned_switchover_is_no_trouble():
+    both = with_unit(Role.SLAVE, health=says(200, "Slave is active"))
+    handing = with_unit(Role.MASTER, both, agent=agent(ACTIVE, Role.MASTER, switchover="request-1"))
+    found = diagnose(handing)
+    assert (found.health, found.healthy, found.active) == (PairHealth.ACTIVE_STANDBY, True, Active.BOTH)
+    assert "switch-over is under way" in message(found)
+
+
 def test_a_balancer_that_needs_its_time_is_not_blamed():
     recent = replace(says(503, "Slave is standby"), since=NOW - 5)
     assert diagnose(replace(WELL, frontend=recent)).health is PairHealth.ACTIVE_STANDBY

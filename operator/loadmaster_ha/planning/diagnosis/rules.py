@@ -127,6 +127,9 @@ def both_active(view: PairView) -> Found | None:
     """Both answer the probe with 200: the balancer sends traffic to both."""
     if not all(each.serving for each in states(view).values()):
         return None
+    if any(agent.switchover for agent in _agents(view)):
+        cause = "A planned switch-over is under way: both are active until the balancer has seen the new one."
+        return Found(PairHealth.ACTIVE_STANDBY, cause)
     if any(_agent_says(view, "BothActive")) and _linked(view):
         cause = "Both units are active; they see each other, and one of them is about to yield."
         return Found(PairHealth.BOTH_ACTIVE, cause, remedy="Nothing, unless it lasts.")
