@@ -57,7 +57,7 @@ test-e2e: system control-plane
 	@hack/level tests/e2e $(PYTEST) --ignore=tests/e2e/pair $(ARGS) tests/e2e
 
 test-pair: system control-plane
-	@hack/level tests/e2e/pair $(PYTEST) $(ARGS) tests/e2e/pair
+	@hack/level tests/e2e/pair $(PYTEST) --dist=loadfile $(ARGS) tests/e2e/pair
 
 lint: setup ## formatting, ruff, strict types, layers, and nothing in git that does not belong there
 	@hack/lint
