@@ -9,7 +9,7 @@ other lanes.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -40,6 +40,7 @@ from loadmaster_ha.controller.work import FINALIZER
 from loadmaster_ha.controller.workqueue import Next, Visit, VisitOutcome
 from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.domain.reading import Present, Reading, Unknown
+from loadmaster_ha.domain.unit_changes import AddRealServer, DeleteRealServer, ModifyRealServer, UnitChange
 from loadmaster_ha.domain.units import UnitFacts
 from loadmaster_ha.loadmaster.calling import Caller
 from loadmaster_ha.loadmaster.faults import UnitFault
@@ -56,6 +57,8 @@ from loadmaster_ha.resources.loadmasterpair import Deletion
 from loadmaster_ha.telemetry.logs import about
 
 log = logging.getLogger(__name__)
+
+_REAL_SERVERS: Final = (AddRealServer, ModifyRealServer, DeleteRealServer)
 
 SOON_SECONDS: Final = 1.0
 """How often a switch-over under way is looked at, and the least time between two looks."""
@@ -323,14 +326,15 @@ class UnitsController:
             return
         memory.draining = {name: memory.draining.get(name, now) for name in found.draining}
         inputs = work.wanted
-        if found.converged:
+        if found.converged and not found.draining:
+            # While something is drained the rest of the same change is still to come, and is no drift.
             memory.settled = inputs
         if not (found.changes or found.held_back):
             # What was written has lasted, whatever else stands in the way of other things.
             memory.drifting, memory.outdated = False, 0
             memory.repetition.clear()
         elif not memory.drifting:
-            same = memory.settled is None or memory.settled == inputs
+            same = _is_by_hand(found.changes) if memory.settled is None else memory.settled == inputs
             memory.drifting = bool(found.changes) and same and work.was_synced and not work.deleting
 
     def _after_writes(self, work: UnitsWork, course: Course) -> tuple[UnitsSituation, Next]:
@@ -376,3 +380,12 @@ class UnitsController:
                 stuck=f"{stuck.reason}: {stuck.message}" if work.deleting and stuck is not None else "",
             ),
         )
+
+
+def _is_by_hand(changes: Iterable[UnitChange]) -> bool:
+    """Whether what the first look of a process finds was changed by somebody.
+
+    Of real servers that cannot be told: Kubernetes' endpoints may have changed meanwhile, or a drain was
+    under way when the last process ended.
+    """
+    return not all(isinstance(each, _REAL_SERVERS) for each in changes)
