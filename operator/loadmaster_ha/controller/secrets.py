@@ -62,6 +62,8 @@ class SecretContent:
 
     type: str
     data: Mapping[str, bytes] = field(repr=False)
+    version: str = field(default="", compare=False)
+    """`resourceVersion`: another one after any write to the object, also one that leaves the content."""
 
     def text(self, key: str, where: str) -> str:
         """The value of a key as text.
@@ -219,4 +221,5 @@ def _found(secret: JSON | None) -> SecretContent | str | None:
         }
     except (binascii.Error, TypeError):  # the API server refuses such Secrets; an aggregated one may not
         return "its data is not base64"
-    return SecretContent(str(secret.get("type", "")), MappingProxyType(data))
+    version = str((secret.get("metadata") or {}).get("resourceVersion", ""))
+    return SecretContent(str(secret.get("type", "")), MappingProxyType(data), version)

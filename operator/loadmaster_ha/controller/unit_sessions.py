@@ -2,12 +2,13 @@
 
 One client per unit serves all lanes, since the pace of calls is the unit's. It stays the same as long as
 address, credentials and trust do, and with it what it has learned: also that the unit refused these
-credentials (401), which only another Secret lifts. Neighbour: `secrets` reads, `loadmaster.client` calls.
+credentials (401). Only a write to the Secret lifts that: with other credentials, or with the same for one
+try, after they were put right on the unit. Neighbour: `secrets` reads, `loadmaster.client` calls.
 """
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from loadmaster_ha.controller.conditions import Reason
@@ -47,6 +48,12 @@ class _Session:
     trust: Trust
     credentials: UnitCredentials
     client: UnitClient
+    version: str
+    """Of the Secret with the credentials, when they were not refused yet."""
+
+    def is_for(self, endpoint: Endpoint, trust: Trust, credentials: UnitCredentials) -> bool:
+        """Whether it was made of these."""
+        return (self.endpoint, self.trust, self.credentials) == (endpoint, trust, credentials)
 
 
 class UnitSessions:
@@ -103,13 +110,28 @@ class UnitSessions:
         path = f"spec.{role.lower()}.management"
         last = self._sessions.get((pair, role))
         try:
-            credentials = await self._credentials(pair.namespace, unit, path, fresh=fresh)
+            credentials, version = await self._credentials(pair.namespace, unit, path, fresh=fresh)
             trust = await self._trust(pair.namespace, management.tls, f"{path}.tls", fresh=fresh)
         except SecretProblem:
             if not deleting or last is None:
                 raise
             return last.client
-        return await self._session(pair, role, endpoint, trust, credentials)
+        # No await between the look and the replacement: two lanes get the same client.
+        last = self._sessions.get((pair, role))
+        if last is not None and last.is_for(endpoint, trust, credentials):
+            if not last.client.is_locked_out:
+                self._sessions[pair, role] = replace(last, version=version)
+                return last.client
+            if last.version == version:
+                return last.client
+        client = self._make(
+            endpoint, trust, credentials, connections=self._connections, observer=self._observer
+        )
+        self._sessions[pair, role] = _Session(endpoint, trust, credentials, client, version)
+        if last is not None:
+            log.info("%s: address, credentials or trust of the %s have changed", pair, role.lower())
+            await last.client.close()
+        return client
 
     def last(self, pair: PairKey, role: Role) -> UnitClient | None:
         """The client that `get` gave last; None before."""
@@ -129,33 +151,17 @@ class UnitSessions:
         for session in sessions.values():
             await session.client.close()
 
-    async def _session(
-        self, pair: PairKey, role: Role, endpoint: Endpoint, trust: Trust, credentials: UnitCredentials
-    ) -> UnitClient:
-        # No await between the look and the replacement: two lanes get the same client.
-        last = self._sessions.get((pair, role))
-        if last is not None and (last.endpoint, last.trust, last.credentials) == (
-            endpoint,
-            trust,
-            credentials,
-        ):
-            return last.client
-        client = self._make(
-            endpoint, trust, credentials, connections=self._connections, observer=self._observer
-        )
-        self._sessions[pair, role] = _Session(endpoint, trust, credentials, client)
-        if last is not None:
-            log.info("%s: address, credentials or trust of the %s have changed", pair, role.lower())
-            await last.client.close()
-        return client
-
-    async def _credentials(self, namespace: str, unit: Unit, path: str, *, fresh: bool) -> UnitCredentials:
+    async def _credentials(
+        self, namespace: str, unit: Unit, path: str, *, fresh: bool
+    ) -> tuple[UnitCredentials, str]:
+        """The credentials, and the version of the Secret that they are from."""
         reference = unit.management.credentials_secret_ref
         path = f"{path}.credentialsSecretRef"
         if reference is None:
             raise SecretProblem(Reason.SECRET_NOT_FOUND, f"{path} is not set.")
         name = SecretName(namespace, reference.name)
-        return read_credentials(await self._secrets.read(name, path, fresh=fresh), about(name, path))
+        content = await self._secrets.read(name, path, fresh=fresh)
+        return read_credentials(content, about(name, path)), content.version
 
     async def _trust(self, namespace: str, tls: ManagementTLS, path: str, *, fresh: bool) -> Trust:
         if tls.fingerprint_sha256 is not None:

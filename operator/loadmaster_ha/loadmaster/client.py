@@ -200,6 +200,11 @@ class UnitClient:
                 raise UnitFault(FaultReason.BOOTING, f"{self.endpoint} was restarted meanwhile.")
             return self._offer
 
+    @property
+    def is_locked_out(self) -> bool:
+        """Whether the unit has refused the credentials (401): this client does not call it any more."""
+        return self._locked_out is not None
+
     def forget(self) -> None:
         """Ask for the unit's offer again before the next call: it was restarted, updated or replaced."""
         self._offer = None

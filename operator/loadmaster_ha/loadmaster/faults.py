@@ -69,7 +69,8 @@ EXPLANATIONS: Final[Mapping[FaultReason, Explanation]] = MappingProxyType(
         FaultReason.UNAUTHORIZED: Explanation(
             "The unit refuses the credentials. They are not tried again: the account could be locked out.",
             "Put the right apikey, or username and password, into the Secret of "
-            "management.credentialsSecretRef.",
+            "management.credentialsSecretRef; if they were put right on the unit instead, write anything to "
+            "the Secret (an annotation will do): each write is one more try.",
         ),
         FaultReason.FORBIDDEN: Explanation(
             "The user may log in but may not do this.",

@@ -22,11 +22,12 @@ AUTHORITY = issue("ca").pem.decode()
 
 class Server:
     def __init__(self):
-        self.secrets = {}
+        self.secrets, self.writes = {}, 0
 
     def put(self, secret, **data):
         encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
-        self.secrets[secret] = {"data": encoded}
+        self.writes += 1
+        self.secrets[secret] = {"metadata": {"resourceVersion": str(self.writes)}, "data": encoded}
 
     async def get_secret(self, namespace, name):
         assert namespace == "edge"
@@ -38,6 +39,7 @@ class Client:
 
     def __init__(self, endpoint, trust, credentials, **_):
         self.endpoint, self.trust, self.credentials, self.closed = endpoint, trust, credentials, False
+        self.is_locked_out = False
 
     async def close(self):
         self.closed = True
@@ -111,6 +113,19 @@ async def test_what_changes_replaces_the_client_and_closes_the_former(sessions, 
     assert second is not first
     assert first.closed
     assert not second.closed
+
+
+async def test_refused_credentials_are_tried_once_more_for_each_write_of_their_secret(sessions, server):
+    client = await get(sessions)
+    server.put("login", apikey="key-1")
+    assert await get(sessions) is client, "they have not been refused"
+    client.is_locked_out = True
+    assert await get(sessions) is client, "a look alone is no reason to try them again"
+    server.put("login", apikey="key-1")
+    again = await get(sessions)
+    assert again is not client
+    again.is_locked_out = True
+    assert await get(sessions) is again
 
 
 async def test_units_have_clients_of_their_own(sessions):
