@@ -17,10 +17,10 @@ Azure probes and forwards. All of it is on loopback and needs no root: the netwo
 import asyncio
 import contextlib
 import copy
-import os
 import re
 import shutil
 import signal
+import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -357,13 +357,21 @@ async def open_first_pair(
             for number, place in enumerate(places.units)
         ]
         balancer = Balancer(stage.emulator.arm, places, stage.emulator.process)
-        port = GUIDE_PORT if os.geteuid() == 0 else UNPRIVILEGED_PORT
+        port = _service_port(places.frontend)
         lab = Lab(places, balancer, (units[0], units[1]), web, (port,))
         first = FirstPair(stage, lab, port, namespace)
         if stage.plane is None:
             stack.push_async_callback(first.leave)
         stack.push_async_callback(first.stop_operator)
         yield first
+
+
+def _service_port(address: str) -> int:
+    try:
+        socket.create_server((address, GUIDE_PORT)).close()
+    except PermissionError:
+        return UNPRIVILEGED_PORT
+    return GUIDE_PORT
 
 
 async def fingerprint(unit: Unit) -> str:
