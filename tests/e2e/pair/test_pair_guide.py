@@ -52,7 +52,7 @@ async def test_two_fresh_units_become_a_served_pair_and_single_units_again(open_
         await first.start_operator()
         async with watching_the_ports(first) as ports:
             await first.apply()
-            pair = await first.until_ready(120)
+            await first.until_ready(120)
         master, slave = first.units
 
         # the Azure side (guide, 4 to 6)
@@ -90,12 +90,13 @@ async def test_two_fresh_units_become_a_served_pair_and_single_units_again(open_
         assert [each[-1][1] for each in changes] == ["Active", "Standby"]
         assert await master.page() == (200, "Master is active")
         assert (await slave.page())[0] == 503
+        seen = {"Master": "Active", "Slave": "Standby"}
+        pair = await first.until(
+            lambda pair: {unit["role"]: unit["state"] for unit in pair["status"]["units"]} == seen,
+            "the status of the units is told",
+        )
         status = pair["status"]
         assert status["active"] == "Master"
-        assert {unit["role"]: unit["state"] for unit in status["units"]} == {
-            "Master": "Active",
-            "Slave": "Standby",
-        }
         assert {unit["kind"] for unit in status["units"]} == {"Agent"}
         assert status["frontend"]["address"] == first.lab.places.frontend
 
