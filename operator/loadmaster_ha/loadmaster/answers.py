@@ -9,6 +9,7 @@ from loadmaster_ha.loadmaster.shapes import Field, Rows, Texts
 from loadmaster_ha.loadmaster.values import Json, Kind
 
 DONE: Final = "Command completed ok"
+_REFUSED: Final = 422
 MAXIMUM_ANSWER: Final = 32 * 1024 * 1024
 """Bytes of an answer that a client reads; the list of 1,000 services of an appliance has some 4 MiB."""
 MAXIMUM_DEPTH: Final = 12
@@ -42,6 +43,21 @@ class Body:
     code: int
     content: bytes
     content_type: str
+
+
+def stated_code(stated: Json, status: int, *, failed: bool) -> int:
+    """What an answer says became of the command: 200 only if nothing in it says otherwise.
+
+    Args:
+        stated: its `code` or `stat`: a number or three digits; anything else counts as not stated.
+        status: of HTTP.
+        failed: whether it calls itself failed in words.
+    """
+    text = str(stated) if isinstance(stated, str | int) else ""
+    code = int(text) if text.isascii() and text.isdigit() and len(text) == 3 else status
+    if code == 200 and status >= 400:
+        return status
+    return _REFUSED if code == 200 and failed else code
 
 
 def is_list(member: Field | Texts | Rows) -> bool:

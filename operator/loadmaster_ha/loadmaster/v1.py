@@ -23,6 +23,7 @@ from loadmaster_ha.loadmaster.answers import (
     WireError,
     is_list,
     kind_for,
+    stated_code,
 )
 from loadmaster_ha.loadmaster.shapes import Binary, Command, Data, Field, Record, Reply, Rows, Text, Texts
 from loadmaster_ha.loadmaster.values import Json, Version
@@ -224,8 +225,9 @@ def _parse(content: bytes) -> "Element":
 
 
 def _code(root: "Element", status: int) -> int:
-    stat = root.get("stat", "")
-    return int(stat) if stat.isascii() and stat.isdigit() and len(stat) == 3 else status
+    words = {root.get("code", "").lower(), (root.findtext("status") or "").strip().lower()}
+    failed = "fail" in words or (root.find("Error") is not None and root.find("Success") is None)
+    return stated_code(root.get("stat"), status, failed=failed)
 
 
 def _content(element: "Element") -> str:

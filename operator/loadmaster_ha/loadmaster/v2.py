@@ -21,6 +21,7 @@ from loadmaster_ha.loadmaster.answers import (
     WireError,
     is_list,
     kind_for,
+    stated_code,
 )
 from loadmaster_ha.loadmaster.requests import Credentials
 from loadmaster_ha.loadmaster.shapes import (
@@ -201,8 +202,7 @@ def decode_answer(shape: Reply, status: int, content_type: str, content: bytes) 
     if "json" not in content_type.lower():
         raise WireError(f"The answer ({status}) is {content_type or 'of no stated type'} and not JSON.")
     body = _parse(content)
-    stated = body.get("code")
-    code = stated if isinstance(stated, int) and not isinstance(stated, bool) else status
+    code = stated_code(body.get("code"), status, failed=str(body.get("status", "")).lower() == "fail")
     if code != 200:
         return Answer(code, text=str(body.get("message", "")).strip() or f"status {code}")
     if isinstance(shape, Binary) and "data" in body:

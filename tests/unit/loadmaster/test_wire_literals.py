@@ -119,6 +119,31 @@ def test_a_refusal_is_read_with_its_code():
     ) == Answer(422, text="param: String Value missing")
 
 
+@pytest.mark.parametrize(
+    ("status", "content", "code"),
+    [
+        (200, b'{"code":"422","message":"no","status":"fail"}', 422),
+        (200, b'{"message":"no","status":"fail"}', 422),
+        (200, b'{"code":200,"message":"no","status":"fail"}', 422),
+        (500, b'{"code":200,"message":"no","status":"ok"}', 500),
+        (422, b'{"code":' + 4000 * b"9" + b',"message":"no"}', 422),
+        (400, b'{"code":true,"message":"no"}', 400),
+        (200, b'<Response stat="422"><Error>no</Error></Response>', 422),
+        (200, b'<Response code="fail"><Error>no</Error></Response>', 422),
+        (200, b"<Response><Error>no</Error></Response>", 422),
+        (500, b'<Response stat="200" code="ok"><Error>no</Error></Response>', 500),
+        (200, b'<response stat="200"><message>no</message><status>fail</status></response>', 422),
+    ],
+)
+def test_what_says_in_any_way_that_it_failed_is_no_success(status, content, code):
+    version, kind = (v2, "text/json") if content.startswith(b"{") else (v1, "text/xml")
+
+    answer = version.decode_answer(shape("addvs"), status, kind, content)
+
+    assert not answer.ok
+    assert answer.code == code
+
+
 def test_the_odd_answer_of_the_bond_commands_is_read():
     content = HEAD + b'<response stat="200"><message>done</message><status>ok</status></response>'
 
