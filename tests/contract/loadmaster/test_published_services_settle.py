@@ -180,3 +180,17 @@ async def test_a_renewed_certificate_is_written_once_and_goes_with_its_service(u
         assert written
     assert await lane.settle(lane.target(RENEWED), Material()), "service and certificate go"
     assert (await observe(lane.client, ROLE, services=True, certificates=True)).certificates == Present(())
+
+
+@pytest.mark.parametrize("unit", ["appliance-v1", "appliance-v2"], indirect=True)
+async def test_what_only_an_appliance_can_do_is_written_once(unit):
+    lane, material = Lane(*unit), Material()
+    for kind in ("ICMP", "None", "TCP", "ICMP"):
+        inside = service(protocol="UDP", healthCheck={"type": kind}, realServers=[server(1)], drainSeconds=0)
+        assert await lane.settle(lane.target(FIRST, inside), material)
+    assert await lane.settle(lane.target(FIRST, service(healthCheck={"type": "ICMP"})), material), (
+        "the same port in TCP is another virtual service; the one in UDP goes"
+    )
+    found = (await observe(lane.client, ROLE, services=True, certificates=True)).services
+    assert isinstance(found, Present)
+    assert [str(each.key) for each in found.value] == [f"{OWN_ADDRESS}:{PORT}/tcp"]
