@@ -345,7 +345,7 @@ async def test_a_wrong_certificate_holds_nothing_else_up(scene, namespace, store
         assert isinstance(told, Absent)
         assert told.reason == reason
         assert words in told.message
-        path = "spec.services[https].virtualService.tls.certificateSecretRef"
+        path = "spec.services[0].virtualService.tls.certificateSecretRef"
         assert told.message.startswith(f"{path}: the Secret {namespace}/shop-tls")
         assert isinstance(gathered.secret_version, Present)
 

@@ -97,8 +97,8 @@ class UnitInputs:
         certificates: dict[str, Reading[WantedCertificate]] = {}
         pems: dict[str, str] = {}
         findings: list[Finding] = []
-        for service in target.spec.services:
-            found = await self._certificate(target, service, understood, fresh=fresh)
+        for index, service in enumerate(target.spec.services):
+            found = await self._certificate(target, index, service, understood, fresh=fresh)
             if found is None:
                 continue
             certificates[service.name] = found.wanted
@@ -158,6 +158,7 @@ class UnitInputs:
     async def _certificate(
         self,
         target: PairTarget,
+        index: int,
         service: Service,
         understood: "dict[SecretName, _Understood]",
         *,
@@ -166,7 +167,7 @@ class UnitInputs:
         if service.virtual_service is None or service.virtual_service.tls is None:
             return None
         reference = service.virtual_service.tls.certificate_secret_ref
-        path = f"spec.services[{service.name}].virtualService.tls.certificateSecretRef"
+        path = f"spec.services[{index}].virtualService.tls.certificateSecretRef"
         name = SecretName(target.identity.namespace, reference.name)
         try:
             content = await self._secrets.read(name, path, fresh=fresh)
