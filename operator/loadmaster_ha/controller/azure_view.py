@@ -32,6 +32,8 @@ class AzureView:
     """The check ports of our probe and rule; empty: there is neither."""
     health_rule: ResourceID | None = None
     findings: tuple[Finding, ...] = ()
+    paths: Mapping[str, tuple[Finding, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    """By service: the security rules that stand between the units and its real servers."""
     waiting: frozenset[str] = frozenset()
     """Services that are left out, or left as they are, until they are ready on the units."""
 
@@ -49,6 +51,7 @@ def view_of(
     plan: Plan,
     *,
     waiting: frozenset[str] = frozenset(),
+    paths: Mapping[str, tuple[Finding, ...]] = MappingProxyType({}),
 ) -> AzureView:
     """The view of one observation and the plan that was made on it."""
     layout = Layout(target)
@@ -71,8 +74,17 @@ def view_of(
         ports=_ports(layout, observation),
         health_rule=_health_rule(layout, balancer),
         findings=plan.findings,
+        paths=paths,
         waiting=waiting,
     )
+
+
+def frontend_to_be(target: PairTarget, view: AzureView) -> Reading[str]:
+    """The balancer's address: as Azure has it, else as the manifest says it will be."""
+    wanted = target.spec.load_balancer.frontend.private_ip_address
+    if isinstance(view.frontend, Present) or wanted is None or Layout(target).is_public:
+        return view.frontend
+    return Present(str(wanted))
 
 
 def _frontend(target: PairTarget, observation: Observation) -> Reading[str]:

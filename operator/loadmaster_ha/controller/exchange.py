@@ -13,16 +13,15 @@ from typing import Any
 from loadmaster_ha.controller.azure_view import AzureView, from_manifest
 from loadmaster_ha.controller.registry import PairKey
 from loadmaster_ha.controller.watching.model import (
-    Failover,
     StoredWatch,
     WatchedService,
     WatchFacts,
     WatchSituation,
 )
-from loadmaster_ha.domain.findings import Finding
 from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.domain.reading import Absent, Present, Reading, Unknown
 from loadmaster_ha.domain.units import Active, UnitKind
+from loadmaster_ha.domain.virtual_services import RealServer
 from loadmaster_ha.planning.target import PairTarget
 from loadmaster_ha.planning.units.marks import Marks
 from loadmaster_ha.planning.units.publishing import is_managed
@@ -40,11 +39,13 @@ class UnitsView:
     check_port: int | None = None
     """The port that probe and check rule in Azure shall have now; None: not known yet."""
     services_differ_since: float | None = None
-    service_findings: Mapping[str, tuple[Finding, ...]] = field(default_factory=lambda: MappingProxyType({}))
-    """By service: what stands between the units and the real servers."""
+    endpoints: Mapping[str, tuple[RealServer, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    """By service: the real servers that were looked up in Kubernetes, for the look at the ways to them."""
     changing: bool = False
     """A unit is being rebooted or reconfigured."""
     switching_to: Role | None = None
+    settings: Mapping[Role, int] = field(default_factory=lambda: MappingProxyType({}))
+    """Revision of its settings that a node agent told when the last look at it began."""
     cleaned: bool = False
     """The pair is being deleted, and nothing of it is left on the units."""
     stuck: str = ""
@@ -59,7 +60,8 @@ class _Entry:
     units: UnitsView = field(default_factory=UnitsView)
     serving: Reading[bool] = field(default_factory=Absent)
     seen: object = None
-    failover: Failover | None = None
+    settings: dict[Role, int] = field(default_factory=dict)
+    """Revision of its settings that a node agent told last while it was watched; 0: it does not tell now."""
 
 
 class Exchange:
@@ -114,6 +116,8 @@ class Exchange:
         ended = (view.cleaned, bool(view.stuck)) != (before.cleaned, bool(before.stuck))
         if became_ready or port_moves or ended:
             self._wake_azure(key)
+        if any(entry.settings.get(role, 0) > seen for role, seen in view.settings.items()):
+            self._wake_units(key)  # changed since that look began, and told before it ended
 
     def watched(self, key: PairKey, situation: WatchSituation) -> None:
         """What the watch lane saw."""
@@ -124,10 +128,25 @@ class Exchange:
             if diagnosis.serving is None
             else Present(diagnosis.serving)
         )
-        entry.failover = situation.failover or entry.failover
         before, entry.seen = entry.seen, (diagnosis.serving, dict(diagnosis.states))
         if before is not None and before != entry.seen:
             self._wake_units(key)
+
+    def settings_told(self, key: PairKey, role: Role, revision: int | None) -> None:
+        """The revision of its settings that a node agent has; None: it does not tell (any more)."""
+        entry = self._entry(key)
+        before, entry.settings[role] = entry.settings.get(role), revision or 0
+        looked_at = entry.units.settings.get(role)
+        # Who was away may be another one, whatever its revision.
+        if revision is not None and looked_at is not None and (before == 0 or revision != looked_at):
+            self._wake_units(key)
+
+    def settings_are_watched(self, key: PairKey) -> bool:
+        """Whether both units announce each change of their settings, so that nobody need look for one."""
+        entry = self._entries.get(key)
+        if entry is None:
+            return False
+        return all(entry.settings.get(role) and role in entry.units.settings for role in Role)
 
     def forget(self, key: PairKey) -> None:
         """The pair is gone."""
@@ -156,11 +175,6 @@ class Exchange:
         entry = self._entries.get(key)
         return Absent() if entry is None else entry.serving
 
-    def failover(self, key: PairKey) -> Failover | None:
-        """The last change of who is active that the watch lane saw in this process."""
-        entry = self._entries.get(key)
-        return None if entry is None else entry.failover
-
     def watch_facts(self, key: PairKey) -> WatchFacts | None:
         """What is to be watched of a pair; None: it is not managed, or goes."""
         entry = self._entries.get(key)
@@ -179,7 +193,7 @@ class Exchange:
                 WatchedService(
                     each.name,
                     marks.nickname(each.name),
-                    tuple(units.service_findings.get(each.name, ())),
+                    azure.paths.get(each.name, ()),
                 )
                 for each in spec.services
                 if each.virtual_service is not None

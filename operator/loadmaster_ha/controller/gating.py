@@ -3,7 +3,12 @@
 `planning.units.publishing` and `planning.units.check_port` have the rules; here they are put together.
 """
 
+from collections.abc import Container, Mapping
+from dataclasses import replace
+
 from loadmaster_ha.controller.exchange import UnitsView
+from loadmaster_ha.domain.findings import Finding
+from loadmaster_ha.planning.changes import Plan
 from loadmaster_ha.planning.observation import Observation
 from loadmaster_ha.planning.target import PairTarget
 from loadmaster_ha.planning.units.publishing import held_back, is_managed, waits_for
@@ -32,3 +37,9 @@ def publishable(
     check = found.spec.health_check.model_copy(update={"port": units.check_port})
     spec = found.spec.model_copy(update={"health_check": check})
     return PairTarget(found.identity, spec), waiting
+
+
+def with_paths(planned: Plan, paths: Mapping[str, tuple[Finding, ...]], looked_up: Container[str]) -> Plan:
+    """The plan with what stands in the way to real servers that Kubernetes names, beside the manifest's."""
+    more = (each for name, found in paths.items() if name in looked_up for each in found)
+    return replace(planned, findings=tuple(dict.fromkeys((*planned.findings, *more))))

@@ -20,6 +20,7 @@ from loadmaster_ha.controller.pair import CALM_AGE, PairController
 from loadmaster_ha.controller.registry import PairKey, Pairs
 from loadmaster_ha.controller.report import Reporter
 from loadmaster_ha.controller.settings import Settings
+from loadmaster_ha.controller.status_units import stored_refusal
 from loadmaster_ha.controller.unit_sessions import UnitSessions
 from loadmaster_ha.controller.unit_sources import UnitSources
 from loadmaster_ha.controller.units.lane import UnitsController
@@ -36,13 +37,19 @@ from loadmaster_ha.planning.units.publishing import is_managed
 from loadmaster_ha.telemetry.operator import OperatorMetrics
 
 UNITS_RESYNC_SECONDS: Final = 55.0
-"""Changes by hand on a unit are found within a minute: with the spread of a tenth this stays below 61 s."""
+"""Changes by hand on an appliance are found within a minute: with the spread of a tenth this stays below
+61 s. Node agents announce theirs (`units.lane.WATCHED_SECONDS`)."""
 
 UNITS_BACKOFF: Final = (1.0, 30.0)
 """First and longest pause, in seconds, while something stands in the way."""
 
 UNITS_CONCURRENCY: Final = 32
 """Pairs whose units are visited at the same time; a visit mostly waits for the pace of calls to its units."""
+
+
+UNITS_PER_SECOND: Final = 16.0
+"""Visits to units that begin in one second, when many are due: a visit is some 16 calls over TLS, and the
+process has other work. A thousand pairs are looked at within about a minute after a start."""
 
 
 class _UnitsQueueFigures:
@@ -89,7 +96,12 @@ class Lanes:
         self._connections = Connections()
         self._board = Board(kubernetes, recorder, metrics)
         self._sources = UnitSources(kubernetes, wake=self._wake_units)
-        self._clients = UnitSessions(self._sources.secrets, connections=self._connections, observer=metrics)
+        self._clients = UnitSessions(
+            self._sources.secrets,
+            connections=self._connections,
+            observer=metrics,
+            stored_refusal=lambda key, role: stored_refusal(self._board.stored(key), role),
+        )
         self._exchange = Exchange(
             wake_azure=self._wake_azure,
             wake_units=self._wake_units,
@@ -128,7 +140,6 @@ class Lanes:
             switching=Switching(
                 kubernetes=kubernetes,
                 board=self._board,
-                exchange=self._exchange,
                 permit=permit,
                 order=switchover,
                 wake=self._wake_units,
@@ -142,6 +153,7 @@ class Lanes:
             resync=Resync(UNITS_RESYNC_SECONDS),
             backoff=Backoff(base=first, cap=longest),
             concurrency=UNITS_CONCURRENCY,
+            per_second=UNITS_PER_SECOND,
         )
         self._watch = WatchLane(
             facts=self._exchange,

@@ -23,7 +23,7 @@ from loadmaster_ha.controller.conditions import ConditionStatus, ConditionType, 
 from loadmaster_ha.controller.credentials import CredentialsProblem, PairSessions
 from loadmaster_ha.controller.exchange import Exchange
 from loadmaster_ha.controller.finalizer import hold_on, let_go
-from loadmaster_ha.controller.gating import publishable, unpublished
+from loadmaster_ha.controller.gating import publishable, unpublished, with_paths
 from loadmaster_ha.controller.kubernetes import JSON, Kubernetes, KubernetesError
 from loadmaster_ha.controller.lease import LeaseLost
 from loadmaster_ha.controller.registry import PairKey, Pairs, target_of
@@ -34,7 +34,9 @@ from loadmaster_ha.controller.work import FINALIZER, FORCE_DELETE, Course, Memor
 from loadmaster_ha.controller.workqueue import Next, Visit, VisitOutcome
 from loadmaster_ha.planning.arm import ResourceID
 from loadmaster_ha.planning.changes import Change, Plan, may_follow
+from loadmaster_ha.planning.layout import Layout
 from loadmaster_ha.planning.pair import conflicts, frontend_address, needs, plan, plan_deletion
+from loadmaster_ha.planning.real_server_paths import by_service
 from loadmaster_ha.planning.units.publishing import is_managed
 from loadmaster_ha.resources.loadmasterpair import Deletion
 from loadmaster_ha.telemetry.logs import about
@@ -205,7 +207,10 @@ class PairController:
         work.publish, waiting = publishable(target, units, observation)
         work.unpublished = unpublished(target, work.publish, waiting)
         planned = plan(target, observation, publish=work.publish)
-        self._exchange.azure_seen(work.key, view_of(target, observation, planned, waiting=waiting))
+        paths = by_service(Layout(target), observation, units.endpoints)
+        planned = with_paths(planned, paths, units.endpoints)
+        view = view_of(target, observation, planned, waiting=waiting, paths=paths)
+        self._exchange.azure_seen(work.key, view)
         if (address := frontend_address(target, observation)) is not None:
             work.status_fields["frontend"] = {"address": address}
         elif planned.waiting and "frontend" in work.status:

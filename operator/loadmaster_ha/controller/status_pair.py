@@ -277,6 +277,7 @@ def _row(role: Role, parts: Parts, before: Mapping[str, Any]) -> dict[str, Any]:
     row = {"state": ObservedState.UNKNOWN.value, **before, "role": role.value}
     units = parts.units.rows.get(role) if parts.units is not None else None
     if units is not None:
+        row.pop("refusedCredentials", None)
         row = _without_predecessor(row, units) | status_units.row_fields(units)
     if parts.watch is not None:
         row.pop("lastSeenTime", None)

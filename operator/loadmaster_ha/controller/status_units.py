@@ -41,6 +41,8 @@ class UnitRow:
     fingerprint: str = ""
     """Of the certificate that it showed, trusted or not."""
     record: UnitRecord = field(default_factory=UnitRecord)
+    refusal: str = ""
+    """Of the credentials that it refuses (`unit_sessions`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +207,7 @@ def row_fields(row: UnitRow) -> dict[str, Any]:
         "identity": row.record.identity[:128],
         "secretVersion": row.record.secret_version,
         "modeWrittenAtBoot": row.record.mode_written_at_boot[:64],
+        "refusedCredentials": row.refusal,
     }
     return {name: value for name, value in found.items() if value}
 
@@ -219,3 +222,9 @@ def stored_records(status: Mapping[str, Any]) -> dict[Role, UnitRecord]:
         )
         for row in status.get("units") or ()
     }
+
+
+def stored_refusal(status: Mapping[str, Any], role: Role) -> str:
+    """What status remembers of credentials that a unit has refused."""
+    rows = status.get("units") or ()
+    return next((str(row.get("refusedCredentials") or "") for row in rows if row["role"] == role.value), "")

@@ -6,6 +6,7 @@ credentials (401). Only a write to the Secret lifts that: with other credentials
 try, after they were put right on the unit. Neighbour: `secrets` reads, `loadmaster.client` calls.
 """
 
+import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -50,10 +51,21 @@ class _Session:
     client: UnitClient
     version: str
     """Of the Secret with the credentials, when they were not refused yet."""
+    secret: str = ""
+    """Its name."""
 
     def is_for(self, endpoint: Endpoint, trust: Trust, credentials: UnitCredentials) -> bool:
         """Whether it was made of these."""
         return (self.endpoint, self.trust, self.credentials) == (endpoint, trust, credentials)
+
+    @property
+    def refusal(self) -> str:
+        """Which credentials at which address, for remembering that they were refused.
+
+        It tells nothing of them: from a digest of its own in status a password could be guessed.
+        """
+        told = f"{self.endpoint} {self.secret} {self.version}"
+        return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 class UnitSessions:
@@ -64,6 +76,7 @@ class UnitSessions:
         connections: shared by all clients; whoever made them closes them.
         observer: told of each request.
         make: makes a client.
+        stored_refusal: what status remembers of credentials that an earlier process was refused with.
     """
 
     def __init__(
@@ -73,11 +86,13 @@ class UnitSessions:
         connections: Connections | None = None,
         observer: CallObserver | None = None,
         make: MakeClient | Callable[..., UnitClient] = UnitClient,
+        stored_refusal: Callable[[PairKey, Role], str] = lambda *_: "",
     ) -> None:
         self._secrets = secrets
         self._connections = connections
         self._observer = observer
         self._make = make
+        self._stored_refusal = stored_refusal
         self._sessions: dict[tuple[PairKey, Role], _Session] = {}
 
     async def get(
@@ -109,6 +124,8 @@ class UnitSessions:
         endpoint = Endpoint(management.address or address, management.port)
         path = f"spec.{role.lower()}.management"
         last = self._sessions.get((pair, role))
+        if last is not None and last.client.is_locked_out and unit.management.credentials_secret_ref:
+            self._secrets.doubt(SecretName(pair.namespace, unit.management.credentials_secret_ref.name))
         try:
             credentials, version = await self._credentials(pair.namespace, unit, path, fresh=fresh)
             trust = await self._trust(pair.namespace, management.tls, f"{path}.tls", fresh=fresh)
@@ -127,11 +144,20 @@ class UnitSessions:
         client = self._make(
             endpoint, trust, credentials, connections=self._connections, observer=self._observer
         )
-        self._sessions[pair, role] = _Session(endpoint, trust, credentials, client, version)
+        reference = unit.management.credentials_secret_ref
+        session = _Session(endpoint, trust, credentials, client, version, reference.name if reference else "")
+        self._sessions[pair, role] = session
+        if last is None and self._stored_refusal(pair, role) == session.refusal:
+            client.lock_out(f"{endpoint} refused these credentials before the operator was started.")
         if last is not None:
             log.info("%s: address, credentials or trust of the %s have changed", pair, role.lower())
             await last.client.close()
         return client
+
+    def refusal(self, pair: PairKey, role: Role) -> str:
+        """What to remember of credentials that the unit has refused; empty when it has not."""
+        session = self._sessions.get((pair, role))
+        return session.refusal if session is not None and session.client.is_locked_out else ""
 
     def last(self, pair: PairKey, role: Role) -> UnitClient | None:
         """The client that `get` gave last; None before."""

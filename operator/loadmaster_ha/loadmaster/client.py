@@ -205,6 +205,10 @@ class UnitClient:
         """Whether the unit has refused the credentials (401): this client does not call it any more."""
         return self._locked_out is not None
 
+    def lock_out(self, why: str) -> None:
+        """Never call: an earlier client, of another process, was refused with the same credentials."""
+        self._locked_out = why
+
     def forget(self) -> None:
         """Ask for the unit's offer again before the next call: it was restarted, updated or replaced."""
         self._offer = None

@@ -175,6 +175,10 @@ class UnitStatus(Model):
     secret_version: Annotated[str, Field(max_length=64)] | None = None
     """Digest of the version of the Partner Shared Secret that was written to it."""
 
+    refused_credentials: Annotated[str, Field(max_length=64)] | None = None
+    """While the unit refuses the credentials: which version of their Secret, at which address. They are not
+    tried again, also not by an operator that was restarted, before the Secret is written to."""
+
     mode_written_at_boot: Annotated[str, Field(max_length=64)] | None = None
     """Boot time of the unit when its HA mode was written last: a reboot is owed while it is the same."""
 

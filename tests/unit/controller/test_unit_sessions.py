@@ -41,6 +41,9 @@ class Client:
         self.endpoint, self.trust, self.credentials, self.closed = endpoint, trust, credentials, False
         self.is_locked_out = False
 
+    def lock_out(self, _):
+        self.is_locked_out = True
+
     async def close(self):
         self.closed = True
 
@@ -126,6 +129,32 @@ async def test_refused_credentials_are_tried_once_more_for_each_write_of_their_s
     assert again is not client
     again.is_locked_out = True
     assert await get(sessions) is again
+
+
+async def test_what_an_earlier_process_was_refused_with_is_not_tried_again_by_this_one(server):
+    stored = {}
+
+    def process():
+        secrets = Secrets(server, changed=lambda _: None, in_use=list)
+        return UnitSessions(secrets, make=Client, stored_refusal=lambda *of: stored.get(of, ""))
+
+    first = process()
+    client = await get(first)
+    assert first.refusal(PAIR, Role.MASTER) == ""
+    client.lock_out("no")
+    stored[PAIR, Role.MASTER] = told = first.refusal(PAIR, Role.MASTER)
+    assert told
+    assert "key-1" not in told
+
+    second = process()
+    assert (await get(second)).is_locked_out
+    assert second.refusal(PAIR, Role.MASTER) == told, "nothing changes in status"
+    assert not (await get(second, role=Role.SLAVE)).is_locked_out
+    assert not (await get(process(), unit(address="10.0.2.9"))).is_locked_out, "another unit"
+    server.put("login", apikey="key-1")
+    third = process()
+    assert not (await get(third)).is_locked_out, "somebody wrote to the Secret"
+    assert third.refusal(PAIR, Role.MASTER) == ""
 
 
 async def test_units_have_clients_of_their_own(sessions):

@@ -5,6 +5,7 @@ and writer against real APIs are tests/contract and tests/integration.
 """
 
 import asyncio
+import contextlib
 import copy
 from collections import Counter
 from dataclasses import replace
@@ -20,6 +21,7 @@ from loadmaster_ha.controller.kubernetes import KubernetesError
 from loadmaster_ha.controller.lease import LeaseLost
 from loadmaster_ha.controller.registry import PairKey, Pairs
 from loadmaster_ha.controller.unit_inputs import Gathered
+from loadmaster_ha.controller.units.frontend_gap import Attempt, Attempts
 from loadmaster_ha.controller.units.lane import UnitsController
 from loadmaster_ha.controller.units.switching import Switching
 from loadmaster_ha.controller.units.writing import Writing
@@ -181,6 +183,7 @@ class Stage:
         self.cluster, self.units = Cluster(), Units()
         self.metrics = OperatorMetrics(version="0", kopf_version="0")
         self.woken, self.leads, self.answers = [], True, []
+        self.frontend_asked, self.attempts, self.refusals = [], [], {}
         self.pairs = Pairs()
         self.pairs.update(self.cluster.body)
         self.start()
@@ -223,10 +226,10 @@ class Stage:
             switching=Switching(
                 kubernetes=self.cluster,
                 board=self.board,
-                exchange=self.exchange,
                 permit=self.permit,
                 order=self.order,
                 wake=self.woken.append,
+                watching=self.watching,
             ),
             probe_source="168.63.129.16",
         )
@@ -238,17 +241,26 @@ class Stage:
     async def get(self, _, role, *__, **___):
         return Client(role)
 
+    def refusal(self, _, role):
+        return self.refusals.get(role, "")
+
     async def forget(self, _):
         pass
 
     async def gather(self, *_, **__):
         return Gathered(Present("d1"), material=Material("a-secret-of-ours", "d1"))
 
+    @contextlib.asynccontextmanager
+    async def watching(self, *asked):
+        """Somebody who asks the frontend meanwhile."""
+        self.frontend_asked.append(asked)
+        yield Attempts({443: self.attempts})
+
     async def order(self, client, to):
         return self.answers.pop(0)(client, to)
 
-    async def visit(self):
-        return await self.controller.visit(Visit(KEY, woken=True, waited=0.0))
+    async def visit(self, *, woken=False):
+        return await self.controller.visit(Visit(KEY, woken=woken, waited=0.0))
 
     async def until_at_rest(self, most=60):
         for _ in range(most):
@@ -359,9 +371,8 @@ async def test_while_a_unit_reboots_it_alone_is_asked_and_often(stage):
     assert len(stage.cluster.statuses) == statuses
     assert stage.condition("HASynced")["reason"] == "UnitRebooting"
 
-    # Somebody wants something else: both are looked at.
-    stage.cluster.annotate(note="look")
-    await stage.visit()
+    # Something has happened, such as the partner's becoming active: both are looked at.
+    await stage.visit(woken=True)
     assert stage.units.looks[away.partner] == looks[away.partner] + 1
 
     stage.units.faults.clear()
@@ -407,6 +418,23 @@ async def test_a_wrong_certificate_is_told_with_the_unit_and_nothing_is_written(
     slave = next(row for row in stage.cluster.body["status"]["units"] if row["role"] == "Slave")
     assert slave["certificateFingerprint"] == "ab12"
     assert not any(isinstance(change, WriteMode | Reboot) for change in stage.units.writes)
+
+
+async def test_that_credentials_were_refused_is_remembered_until_they_are_not(stage):
+    def rows():
+        return {row["role"]: row.get("refusedCredentials") for row in stage.cluster.body["status"]["units"]}
+
+    stage.units.faults[Role.SLAVE] = UnitFault(FaultReason.UNAUTHORIZED, "10.0.2.5:8443 refuses")
+    stage.refusals[Role.SLAVE] = "ab12"
+    await stage.visit()
+    assert rows() == {"Master": None, "Slave": "ab12"}
+    stage.start()
+    await stage.visit()
+    assert rows() == {"Master": None, "Slave": "ab12"}
+    stage.units.faults.clear()
+    stage.refusals.clear()
+    await stage.visit()
+    assert rows() == {"Master": None, "Slave": None}
 
 
 async def test_a_hand_change_is_repaired_and_counted_as_drift(stage):
@@ -512,8 +540,19 @@ async def switched(stage):
     raise AssertionError("the request was not answered")
 
 
-async def test_a_switch_over_is_ordered_from_who_is_active_and_answered_once(stage, monkeypatch):
-    monkeypatch.setattr("loadmaster_ha.controller.units.switching.GAP_SECONDS", 0.05)
+@pytest.mark.parametrize(
+    ("attempts", "gap", "words"),
+    [
+        ([Attempt(1.0, 1.1, True), Attempt(1.2, 1.3, True)], 0, "answered all the time"),
+        ([Attempt(1.0, 1.1, True), Attempt(1.2, 1.3, False), Attempt(1.4, 1.6, True)], 0.5, "For 0.5 s"),
+        ([], None, "."),
+    ],
+)
+async def test_a_switch_over_is_ordered_from_who_is_active_and_answered_once(
+    stage, monkeypatch, attempts, gap, words
+):
+    monkeypatch.setattr("loadmaster_ha.controller.units.switching.settling", lambda _: 0)
+    stage.attempts = attempts
     await built(stage)
     asked = []
 
@@ -528,8 +567,10 @@ async def test_a_switch_over_is_ordered_from_who_is_active_and_answered_once(sta
     found = await switched(stage)
     assert asked == [(Role.MASTER, Role.SLAVE)]
     assert (found["requested"], found["outcome"]) == ("slave", "Done")
+    assert (found.get("gapSeconds"), stage.frontend_asked) == (gap, [("10.0.2.100", (), 8444)])
     await stage.visit()
-    assert [reason for reason, _ in stage.cluster.events].count("SwitchedOver") == 1
+    (note,) = [note for reason, note in stage.cluster.events if reason == "SwitchedOver"]
+    assert words in note
     assert len(asked) == 1
 
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 from tests.unit.planning.arm_model import ArmModel
-from tests.unit.planning.world import BALANCER, guide_bodies, guide_spec
+from tests.unit.planning.world import BALANCER, SECURITY_GROUP, guide_bodies, guide_spec, rule
 
 from loadmaster_ha.azure.outcomes import Done, Operation, Refused, Running, TryLater
 from loadmaster_ha.controller import board
@@ -22,6 +22,7 @@ from loadmaster_ha.controller.pair import PairController
 from loadmaster_ha.controller.registry import PairKey, Pairs
 from loadmaster_ha.controller.report import Reporter
 from loadmaster_ha.controller.workqueue import Next, Visit, VisitOutcome
+from loadmaster_ha.domain.virtual_services import RealServer
 from loadmaster_ha.planning.arm import ResourceID
 from loadmaster_ha.telemetry.operator import OperatorMetrics
 
@@ -287,6 +288,37 @@ async def test_what_becomes_ready_on_the_units_is_published_and_is_no_drift(stag
     writes = len(stage.arm.writes)
     await stage.until_waiting()
     assert len(stage.arm.writes) == writes, "what is published stays"
+
+
+async def test_a_rule_in_the_way_to_real_servers_of_kubernetes_is_told_to_all_who_ask(stage):
+    spec = stage.cluster.body["spec"]
+    for unit in ("master", "slave"):
+        spec[unit] = {**spec[unit], "management": {"credentialsSecretRef": {"name": "login"}}}
+    reference = {"service": {"name": "shop", "port": "http"}}
+    spec["services"] = [{"name": "https", "port": 443, "virtualService": {"realServersFrom": reference}}]
+    block = rule("no-pods", direction="Outbound", destinationAddressPrefix="10.0.7.0/24")
+    stage.arm.stored[SECURITY_GROUP.lower()]["properties"]["securityRules"].append(block)
+    stage.pairs.update(stage.cluster.body)
+    stage.exchange.wanted(KEY, stage.pairs.target(KEY))
+    pods = (RealServer(0, "10.0.7.1", 8080), RealServer(0, "10.0.5.1", 8080))
+    ready = frozenset({"https eth0:443/tcp"})
+    stage.exchange.units_seen(KEY, UnitsView(ready=ready, endpoints={"https": pods}))
+    await stage.until_waiting()
+
+    (service,) = stage.exchange.watch_facts(KEY).services
+    (found,) = service.findings
+    assert (found.reason, "'no-pods'" in found.message) == ("RealServerBlocked", True)
+    assert "10.0.7.1" in found.message
+    assert "10.0.5.1" not in found.message
+    synced = next(
+        each for each in stage.cluster.body["status"]["conditions"] if each["type"] == "AzureSynced"
+    )
+    assert "'no-pods'" in synced["message"]
+
+    stage.exchange.units_seen(KEY, UnitsView(endpoints={"https": pods[1:]}))
+    await stage.until_waiting()
+    (service,) = stage.exchange.watch_facts(KEY).services
+    assert service.findings == ()
 
 
 # What is remembered, and of whom ----------------------------------------------------------------------

@@ -255,6 +255,16 @@ def test_removal_is_rule_then_opening_then_drain_then_service():
     assert names(plan(pair, gone).changes) == ["DeleteService"]
 
 
+def test_a_deleted_pair_drains_nothing_once_azure_leads_nowhere():
+    pair = Pair()
+    target = lab.wanted(lab.spec(lab.service()))
+    pair.settle(target)
+    assert pair.units_step(target, deleting=True) is None, "Azure still leads to it"
+    while pair.azure_step(target, deleting=True) is not None:
+        pass
+    assert isinstance(pair.units_step(target, deleting=True), DeleteService)
+
+
 def test_a_disabled_service_leaves_azure_before_the_unit_and_comes_back_after_it():
     pair = Pair()
     on, off = lab.wanted(lab.spec(lab.service())), lab.wanted(lab.spec(lab.service(enabled="Disabled")))

@@ -8,14 +8,16 @@ other lanes.
 
 import asyncio
 import logging
+import random
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Final
 
 from pydantic import ValidationError
 
-from loadmaster_ha.controller.azure_view import AzureView
+from loadmaster_ha.controller.azure_view import AzureView, frontend_to_be
 from loadmaster_ha.controller.board import Board
 from loadmaster_ha.controller.conditions import Reason
 from loadmaster_ha.controller.exchange import Exchange, UnitsView
@@ -24,7 +26,7 @@ from loadmaster_ha.controller.lease import LeaseLost
 from loadmaster_ha.controller.registry import PairKey, Pairs, target_of
 from loadmaster_ha.controller.secrets import SecretProblem
 from loadmaster_ha.controller.status import Obstacle, joined
-from loadmaster_ha.controller.status_units import UnitRow, UnitsSituation, stored_records
+from loadmaster_ha.controller.status_units import UnitRow, UnitsSituation, stored_records, stored_refusal
 from loadmaster_ha.controller.units.likeness import differ
 from loadmaster_ha.controller.units.model import (
     Inputs,
@@ -59,6 +61,9 @@ from loadmaster_ha.telemetry.logs import about
 log = logging.getLogger(__name__)
 
 _REAL_SERVERS: Final = (AddRealServer, ModifyRealServer, DeleteRealServer)
+
+WATCHED_SECONDS: Final = 300.0
+"""Between two looks at units that announce each change of their settings (the watch lane hears it)."""
 
 SOON_SECONDS: Final = 1.0
 """How often a switch-over under way is looked at, and the least time between two looks."""
@@ -104,7 +109,7 @@ class UnitsController:
         self._visited.add(visit.key)
         with about(namespace=visit.key.namespace, name=visit.key.name):
             try:
-                return await self._visit(visit.key)
+                return await self._visit(visit)
             except LeaseLost as lost:
                 log.error("Nothing more is written: %s", lost)  # noqa: TRY400 - the process ends anyway
             except KubernetesError as problem:
@@ -133,7 +138,8 @@ class UnitsController:
         """End what goes on beside the visits."""
         await self._switching.close()
 
-    async def _visit(self, key: PairKey) -> Next:
+    async def _visit(self, visit: Visit[PairKey]) -> Next:
+        key = visit.key
         body = await self._kubernetes.get_pair(*key)
         if body is None:
             self._leaving.add(key)
@@ -146,6 +152,7 @@ class UnitsController:
             self._leaving.add(key)
             return Next(VisitOutcome.NO_CHANGE, gone=True)
         work = self._begin(key, body, target)
+        work.woken = visit.woken
         if work.deleting and not self._cleans_up(work):
             return Next(VisitOutcome.NO_CHANGE)
         situation, following = await self._try(work)
@@ -153,6 +160,12 @@ class UnitsController:
             return Next(VisitOutcome.NO_CHANGE, gone=True)
         self._tell_lanes(work, situation)
         await self._switching.finish(work)
+        return self._in_time(key, following)
+
+    def _in_time(self, key: PairKey, following: Next) -> Next:
+        """When nothing is to be done: look again much later if the units announce what changes."""
+        if following == Next(VisitOutcome.NO_CHANGE) and self._exchange.settings_are_watched(key):
+            return replace(following, after=WATCHED_SECONDS * random.uniform(0.9, 1.1))  # noqa: S311 - a spread
         return following
 
     def _begin(self, key: PairKey, body: JSON, target: PairTarget) -> UnitsWork:
@@ -171,7 +184,8 @@ class UnitsController:
         azure = self._exchange.azure(key, target)
         for role in Role:
             address = azure.addresses.get(role, "")
-            work.rows[role] = UnitRow(address, record=records.get(role, UnitRecord()))
+            refusal = stored_refusal(body.get("status") or {}, role)
+            work.rows[role] = UnitRow(address, record=records.get(role, UnitRecord()), refusal=refusal)
         return work
 
     def _cleans_up(self, work: UnitsWork) -> bool:
@@ -216,7 +230,7 @@ class UnitsController:
     async def _waits_on(self, work: UnitsWork, azure: AzureView) -> UnitsSituation | None:
         """What was told before, if nothing but a reboot is waited for and it is not over; else None."""
         memory = work.memory
-        if work.touched or not may_only_ask(memory, self._clock()):
+        if work.woken or not may_only_ask(memory, self._clock()):
             return None
         for role, told in memory.reboots.items():
             client = await self._client(work, role, azure.addresses.get(role))
@@ -225,7 +239,10 @@ class UnitsController:
         return memory.waiting
 
     def _ask_again(self, work: UnitsWork) -> Next:
-        return Next(VisitOutcome.WAITING, after=next_ask(work.memory.reboots, self._clock()))
+        return Next(VisitOutcome.WAITING, after=self._until_asked(work))
+
+    def _until_asked(self, work: UnitsWork) -> float:
+        return next_ask(work.memory.reboots, self._clock())
 
     async def _look(self, work: UnitsWork, azure: AzureView) -> None:
         """Read everything, and make the plan of it."""
@@ -238,7 +255,7 @@ class UnitsController:
             pair=work.target,
             addresses=azure.addresses,
             arm_addresses=azure.arm_addresses,
-            frontend=azure.frontend,
+            frontend=frontend_to_be(work.target, azure),
             secret_version=work.gathered.secret_version,
             certificates=work.gathered.certificates,
             endpoints=work.gathered.endpoints,
@@ -282,6 +299,8 @@ class UnitsController:
             if fault.seen_fingerprint:
                 work.rows[role] = replace(work.rows[role], fingerprint=fault.seen_fingerprint)
             return Unknown(fault.reason.value, str(fault))
+        finally:
+            work.rows[role] = replace(work.rows[role], refusal=self._sessions.refusal(work.key, role))
         work.memory.known[role] = client.value, facts
         self._see_certificate(work, role, client.value)
         return Present(facts)
@@ -340,7 +359,8 @@ class UnitsController:
     def _after_writes(self, work: UnitsWork, course: Course) -> tuple[UnitsSituation, Next]:
         situation = work.situation(obstacle=course.obstacle)
         if course.obstacle is None:
-            return situation, Next(VisitOutcome.CHANGED, after=course.after, progress=True)
+            after = self._until_asked(work) if work.memory.reboots else course.after
+            return situation, Next(VisitOutcome.CHANGED, after=after, progress=True)
         return situation, Next(VisitOutcome.WAITING, after=course.after, progress=course.progress)
 
     def _nothing_to_write(self, work: UnitsWork) -> tuple[UnitsSituation, Next]:
@@ -366,6 +386,10 @@ class UnitsController:
         if work.plan is not None and work.wanted is not None and work.observation is not None:
             ready = work.plan.ready_services
             port = azure_check_port(work.wanted, work.observation)
+        endpoints = before.endpoints
+        if work.wanted is not None:
+            found = {name: getattr(each, "value", None) for name, each in work.wanted.endpoints.items()}
+            endpoints = {name: servers for name, servers in found.items() if servers}
         memory = work.memory
         handover = memory.handover
         self._exchange.units_seen(
@@ -373,9 +397,11 @@ class UnitsController:
             UnitsView(
                 ready=ready,
                 check_port=port,
+                endpoints=endpoints,
                 services_differ_since=memory.differ_since,
                 changing=bool(memory.reboots) or bool(situation.changes and not work.held),
                 switching_to=handover.to if handover is not None else None,
+                settings=MappingProxyType(work.settings_seen),
                 cleaned=situation.cleaned,
                 stuck=f"{stuck.reason}: {stuck.message}" if work.deleting and stuck is not None else "",
             ),

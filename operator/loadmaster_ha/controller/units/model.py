@@ -58,6 +58,9 @@ class Sessions(Protocol):
             KubernetesError: the API server does not tell now.
         """
 
+    def refusal(self, pair: PairKey, role: Role) -> str:
+        """What to remember of credentials that the unit has refused; empty when it has not."""
+
     async def forget(self, pair: PairKey) -> None:
         """The pair is gone."""
 
@@ -108,6 +111,8 @@ class UnitsWork:
     body: JSON
     target: PairTarget
     memory: UnitsMemory
+    woken: bool = False
+    """Something has happened; else it is only time to look again."""
     touched: bool = False
     """Somebody has changed the manifest or its annotations since the last visit."""
     rows: dict[Role, UnitRow] = field(default_factory=dict)
@@ -185,6 +190,12 @@ class UnitsWork:
             rows=dict(self.rows),
             switchover=self.switchover,
         )
+
+    @property
+    def settings_seen(self) -> dict[Role, int]:
+        """Revision of the settings of each node agent that answered and tells one."""
+        told = {role: facts.agent.settings_revision for role, facts in self.present.items() if facts.agent}
+        return {role: revision for role, revision in told.items() if revision is not None}
 
     @property
     def present(self) -> dict[Role, UnitFacts]:

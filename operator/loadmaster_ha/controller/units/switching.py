@@ -10,20 +10,21 @@ again, since it makes before it breaks.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
 from loadmaster_ha.controller.board import Board
 from loadmaster_ha.controller.events import Event
-from loadmaster_ha.controller.exchange import Exchange
 from loadmaster_ha.controller.kubernetes import FIELD_MANAGER, Kubernetes, KubernetesError, pairs_path
 from loadmaster_ha.controller.registry import PairKey
+from loadmaster_ha.controller.units.frontend_gap import Attempts, ports_of, settling, watching
 from loadmaster_ha.controller.units.model import Handover, Permit, UnitsMemory, UnitsWork
 from loadmaster_ha.controller.work import SWITCHOVER_TO
 from loadmaster_ha.domain.ha import Role
-from loadmaster_ha.domain.reading import Present
+from loadmaster_ha.domain.reading import Absent, Present
 from loadmaster_ha.loadmaster.agent_orders import SwitchoverAnswer
 from loadmaster_ha.loadmaster.calling import Caller
 from loadmaster_ha.loadmaster.faults import UnitFault
@@ -32,11 +33,6 @@ from loadmaster_ha.resources.status import MAX_TEXT, SwitchoverOutcome, Switchov
 
 log = logging.getLogger(__name__)
 
-GAP_SECONDS: Final = 20.0
-"""So long the watch lane's measure of the gap is waited for."""
-
-_POLL: Final = 0.25
-
 _EVENTS: Final = {
     SwitchoverOutcome.DONE: ("SwitchedOver", False),
     SwitchoverOutcome.ABORTED: ("SwitchoverAborted", True),
@@ -44,6 +40,7 @@ _EVENTS: Final = {
 }
 
 Order = Callable[[Caller, Role], Awaitable[SwitchoverAnswer]]
+Watching = Callable[[str, Sequence[int], int], AbstractAsyncContextManager[Attempts]]
 
 
 class Switching:
@@ -54,17 +51,17 @@ class Switching:
         *,
         kubernetes: Kubernetes,
         board: Board,
-        exchange: Exchange,
         permit: Permit,
         order: Order,
         wake: Callable[[PairKey], None],
+        watching: Watching = watching,
     ) -> None:
         self._kubernetes = kubernetes
         self._board = board
-        self._exchange = exchange
         self._permit = permit
         self._order = order
         self._wake = wake
+        self._watching = watching
         self._tasks: dict[PairKey, asyncio.Task[None]] = {}
 
     async def go_on(self, work: UnitsWork, *, now: float) -> bool:
@@ -92,7 +89,7 @@ class Switching:
             return
         outcome = handover.outcome
         reason, warning = _EVENTS[outcome.outcome]
-        gap = "" if outcome.gap_seconds is None else f" The frontend was away for {outcome.gap_seconds:g} s."
+        gap = "" if outcome.gap_seconds is None else f" {_gap_in_words(outcome.gap_seconds)}"
         note = f"To the {handover.requested}: {outcome.reason}.{gap}"
         await self._board.event(work.key, Event(reason, note, outcome.time, warning=warning, action="Switch"))
         try:
@@ -129,7 +126,7 @@ class Switching:
                 self._permit()
                 work.memory.handover = handover
                 log.info("A planned switch-over begins", extra={"to": role.value})
-                run = self._run(work.key, work.memory, handover, client.value)
+                run = self._run(work, handover, client.value)
                 self._tasks[work.key] = asyncio.create_task(run, name=f"switch-over of {work.key}")
                 return
         self._end(work.memory, handover, decision.verdict is Verdict.DONE, decision.reason)
@@ -145,35 +142,25 @@ class Switching:
         outcome = SwitchoverOutcome.DONE if done else SwitchoverOutcome.REFUSED
         memory.handover = replace(handover, outcome=_status(handover, outcome, reason, 0.0 if done else None))
 
-    async def _run(self, key: PairKey, memory: UnitsMemory, handover: Handover, client: Caller) -> None:
+    async def _run(self, work: UnitsWork, handover: Handover, client: Caller) -> None:
         """Have the agent switch over, and note what came of it."""
+        key, memory, target = work.key, work.memory, work.target
+        wanted = work.wanted.frontend if work.wanted is not None else Absent()
+        frontend = wanted.value if isinstance(wanted, Present) else ""
         gap: float | None = None
         try:
-            answer = await self._order(client, handover.to)
+            async with self._watching(frontend, ports_of(target), target.spec.health_check.port) as seen:
+                answer = await self._order(client, handover.to)
+                if answer.done:
+                    await asyncio.sleep(settling(target))
             outcome = SwitchoverOutcome.DONE if answer.done else SwitchoverOutcome.ABORTED
-            reason = answer.detail or answer.reason
-            gap = await self._gap(key, handover) if answer.done else None
+            reason, gap = answer.detail or answer.reason, seen.gap()
         except UnitFault as fault:
             outcome, reason = SwitchoverOutcome.ABORTED, str(fault)
             if fault.sent:
                 reason += " It may have switched over all the same: see status.active."
         memory.handover = replace(handover, outcome=_status(handover, outcome, reason.rstrip(". "), gap))
         self._wake(key)
-
-    async def _gap(self, key: PairKey, handover: Handover) -> float | None:
-        """For how long nobody answered, as the watch lane saw it; None: it cannot tell."""
-        deadline = time.monotonic() + GAP_SECONDS
-        while time.monotonic() < deadline:
-            seen = self._exchange.failover(key)
-            if (
-                seen is not None
-                and seen.target is handover.to
-                and seen.at >= handover.began
-                and seen.seconds is not None
-            ):
-                return seen.seconds
-            await asyncio.sleep(_POLL)
-        return None
 
     async def _remove_request(self, work: UnitsWork, requested: str) -> None:
         """Remove the annotation, if it is still the one that was answered."""
@@ -188,6 +175,12 @@ class Switching:
             content_type="application/json-patch+json",
             query={"fieldManager": FIELD_MANAGER},
         )
+
+
+def _gap_in_words(seconds: float) -> str:
+    if not seconds:
+        return "The frontend answered all the time."
+    return f"For {seconds:g} s the frontend did not answer."
 
 
 def _status(

@@ -1,7 +1,8 @@
 """Virtual services of ours that are to go: first out of Azure, then drained, then removed.
 
 To go is what the manifest no longer has, and what a service has left behind on another port or interface
-once its new place is ready. Only what bears our mark is looked at.
+once its new place is ready. Only what bears our mark is looked at. Of a pair that is deleted nothing is
+drained: all that led to it in Azure is gone, the memberships of the pool too.
 """
 
 from collections.abc import Iterable
@@ -28,7 +29,10 @@ def plan_leaving(view: View, parts: Iterable[Part], *, deleting: bool = False) -
         if name is None or view.marks.whose(have.nickname) is not Whose.OURS:
             continue
         service = view.manifest.get(name)
-        if deleting or service is None:
+        if deleting:
+            # Its balancer is gone with the last flow that it forwarded: there is nobody to wait for.
+            _leave(view, name, have, leaving, drain_seconds=0)
+        elif service is None:
             _leave(view, name, have, leaving)
         elif service.virtual_service is None:
             what = f"Virtual service {have.nickname} ({have.key}) is not in the manifest any more"
@@ -38,7 +42,9 @@ def plan_leaving(view: View, parts: Iterable[Part], *, deleting: bool = False) -
     return leaving
 
 
-def _leave(view: View, name: str, have: VirtualService, part: Part) -> None:
+def _leave(
+    view: View, name: str, have: VirtualService, part: Part, *, drain_seconds: int | None = None
+) -> None:
     told = f"Virtual service {have.nickname} ({have.key}) is to be removed"
     if view.is_led_to(name, have.key):
         part.findings.append(
@@ -46,7 +52,7 @@ def _leave(view: View, name: str, have: VirtualService, part: Part) -> None:
         )
         return
     going = f"{have.nickname} {have.key}"
-    seconds = _drain_seconds(view, name, have)
+    seconds = _drain_seconds(view, name, have) if drain_seconds is None else drain_seconds
     pace = Pace(seconds, 0, view.observation.draining_since, view.now)
     part.draining.add(going)
     if left := pace.left(going, seconds):
