@@ -274,6 +274,7 @@ class FirstPair:
         """The Events about the pair with these reasons (or all), oldest first."""
         found = await self.cluster.events(self.namespace)
         about = [event for event in found if event.get("regarding", {}).get("name") == NAME]
+        about.sort(key=lambda event: str(event["eventTime"]))
         return [event for event in about if not reasons or event["reason"] in reasons]
 
 
