@@ -260,6 +260,7 @@ async def test_nothing_is_watched_that_nobody_needs_and_secrets_are_never_listed
 
 async def test_a_renewed_certificate_wakes_the_pair(scene, monkeypatch):
     monkeypatch.setattr(secrets, "SECRET_SECONDS", 2.0)
+    monkeypatch.setattr(secrets, "CALM_SECONDS", 2.0)
     first, second = issue("shop.example"), issue("shop.example")
     async with scene() as found:
         await found.put("secrets", tls_secret(first))

@@ -70,6 +70,7 @@ class Unit:
     state: str
     reason: str = "NobodyActive"
     revision: int = 2
+    settings_revision: int = 1
     settings: JSON = field(default_factory=dict)
     """Fields of `getazurehaparams` that differ from what is wanted."""
     silent: bool = False
@@ -89,6 +90,12 @@ class Unit:
         """Change, and tell everybody who waits for that."""
         self.state, self.reason, self.revision = state, reason, self.revision + 1
         self.active_since = time.monotonic()
+        self.tell()
+
+    def change_settings(self) -> None:
+        """Somebody changes a setting."""
+        self.settings_revision += 1
+        self.revision += 1
         self.tell()
 
     def tell(self) -> None:
@@ -304,6 +311,7 @@ class _Management(asyncio.Protocol):
         active = unit.state == "Active"
         return {
             "revision": unit.revision,
+            "settingsrevision": unit.settings_revision,
             "mode": unit.role,
             "state": unit.state,
             "reason": unit.reason,

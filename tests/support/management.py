@@ -46,7 +46,7 @@ class ScriptedUnit:
             Mode.SINGLE, UnitState.ACTIVE, "Single", "Serves alone.", 940.0, partner=None, partner_heard=None
         )
         self.link = PartnerLinkStatus()
-        self.revision = 1
+        self.revision = self.settings_revision = 1
         self.reboots = 0
         self.switchovers: list[tuple[Role, float | None]] = []
         self.switchover_ends = SwitchoverEnded("1", done=True, reason="Done", message="Handed over.")

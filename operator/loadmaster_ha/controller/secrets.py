@@ -21,7 +21,12 @@ from loadmaster_ha.controller.conditions import Reason
 from loadmaster_ha.controller.kubernetes import JSON, KubernetesError
 
 SECRET_SECONDS: Final = 50.0
-"""How long a Secret that was read is believed."""
+"""How long what was read is believed of a certificate, which is renewed by programs, and of a Secret that
+is missing or must not be read."""
+
+CALM_SECONDS: Final = 300.0
+"""How long all else is believed: credentials, authorities, the Partner Shared Secret. They rarely change,
+and when a unit refuses them, or somebody touches the pair, they are read anew."""
 
 SPREAD: Final = (0.7, 0.9)
 """After which share of that a Secret in use is read again: at random, so that not all come at once."""
@@ -30,6 +35,8 @@ RETRY_SECONDS: Final = 5.0
 """After which a Secret is read again that the API server did not tell."""
 
 FORBIDDEN: Final = 403
+
+TLS_TYPE: Final = "kubernetes.io/tls"
 
 READERS: Final = 8
 """Secrets that are read again at the same time."""
@@ -136,7 +143,7 @@ class Secrets:
             KubernetesError: the API server does not tell now.
         """
         reading = self._readings.get(name)
-        if fresh or reading is None or self._clock() - reading.at >= SECRET_SECONDS:
+        if fresh or reading is None or self._clock() - reading.at >= _believed(reading.found):
             reading = await self._look(name)
         found = reading.found
         if isinstance(found, SecretContent):
@@ -145,6 +152,14 @@ class Secrets:
             message = f"{about(name, field_path)} does not exist; create it or correct the name."
             raise SecretProblem(Reason.SECRET_NOT_FOUND, message)
         raise _in_words(found, about(name, field_path))
+
+    def doubt(self, name: SecretName) -> None:
+        """A unit refuses what is in it: read it again as often as one that is missing."""
+        known = self._readings.get(name)
+        if known is not None:
+            self._readings[name] = replace(
+                known, again=min(known.again, known.at + SECRET_SECONDS * SPREAD[0])
+            )
 
     async def run(self) -> None:
         """Look at what is in use again in time; until cancelled."""
@@ -193,11 +208,18 @@ class Secrets:
                 raise
             found = problem
         now = self._clock()
-        reading = _Reading(now, now + SECRET_SECONDS * random.uniform(*SPREAD), found)  # noqa: S311 - no secret
+        again = now + _believed(found) * random.uniform(*SPREAD)  # noqa: S311 - no secret
+        reading = _Reading(now, again, found)
         self._readings[name] = reading
         if before is not None and not reading.same_as(before):
             self._changed(name)
         return reading
+
+
+def _believed(found: SecretContent | KubernetesError | str | None) -> float:
+    """Seconds."""
+    calm = isinstance(found, SecretContent) and found.type != TLS_TYPE
+    return CALM_SECONDS if calm else SECRET_SECONDS
 
 
 def about(name: SecretName, field_path: str) -> str:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import heapq
 import logging
+import math
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable
@@ -245,6 +246,8 @@ class WorkQueue(Generic[K]):
 
     A visit never waits for Azure longer than one request takes (long-running operations are looked at in
     visits of their own), so slots come free quickly and the order of the schedule is fairness enough.
+    Beyond a burst of `concurrency`, at most `per_second` visits begin in one second: when a process has just
+    started, everybody is due at once.
     """
 
     def __init__(
@@ -255,12 +258,15 @@ class WorkQueue(Generic[K]):
         resync: Resync,
         backoff: Backoff[K],
         concurrency: int = DEFAULT_CONCURRENCY,
+        per_second: float = math.inf,
     ) -> None:
         self._visit = visit
         self._observer = observer
         self._resync = resync
         self._backoff = backoff
         self._concurrency = concurrency
+        self._gap = 1 / per_second
+        self._next_start = 0.0
         self._schedule: Schedule[K] = Schedule()
         self._changed = asyncio.Event()
         self._running: set[asyncio.Task[None]] = set()
@@ -279,7 +285,8 @@ class WorkQueue(Generic[K]):
     async def run(self) -> None:
         """Dispatch visits until cancelled; visits under way go on (`drain` waits for them)."""
         while True:
-            while len(self._running) < self._concurrency and (visit := self._schedule.take(self._now())):
+            while self._may_start() and (visit := self._schedule.take(self._now())):
+                self._started()
                 task = asyncio.create_task(self._make(visit), name=f"visit {visit.key}")
                 self._running.add(task)
                 task.add_done_callback(self._ended)
@@ -325,6 +332,15 @@ class WorkQueue(Generic[K]):
             return self._resync.next()
         return self._backoff.after_failure(key, least=again.after)
 
+    def _may_start(self) -> bool:
+        return len(self._running) < self._concurrency and self._next_start <= self._now()
+
+    def _started(self) -> None:
+        """A burst of as many as may run at a time is let pass; beyond it the pace holds."""
+        credit = self._gap * self._concurrency
+        full_until = max(self._next_start + credit, self._now()) + self._gap
+        self._next_start = full_until - credit
+
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         self._nudge()
@@ -333,8 +349,8 @@ class WorkQueue(Generic[K]):
         self._changed.set()
 
     async def _until_something_happens(self) -> None:
-        due = self._schedule.next_due()
         free = len(self._running) < self._concurrency
+        due = self._next_start if self._schedule.depth else self._schedule.next_due()
         timeout = max(0.0, due - self._now()) if due is not None and free else None
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._changed.wait(), timeout)

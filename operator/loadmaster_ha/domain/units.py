@@ -87,6 +87,8 @@ class AgentStatus:
     mode: Mode
     """In force."""
     state: ObservedState
+    settings_revision: int | None = None
+    """Grows with every change of its settings, whoever made it, while it runs; None: it does not tell."""
     reason: str = ""
     detail: str = ""
     active_seconds: int | None = None

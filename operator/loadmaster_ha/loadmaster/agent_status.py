@@ -25,6 +25,7 @@ def status(fields: Mapping[str, Json] | None) -> AgentStatus:
         raise UnitFault(FaultReason.MALFORMED, "The agent's status names no revision or no mode.")
     return AgentStatus(
         revision=revision,
+        settings_revision=_number(told, "settingsrevision"),
         mode=mode,
         state=_STATES.get(_text(told, "state").lower(), ObservedState.UNKNOWN),
         reason=_text(told, "reason"),

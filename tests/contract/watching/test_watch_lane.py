@@ -17,7 +17,7 @@ from loadmaster_ha.controller.watching import pair_watch
 from loadmaster_ha.controller.watching.lane import WatchLane
 from loadmaster_ha.controller.watching.model import StoredWatch, WatchedService, WatchFacts
 from loadmaster_ha.controller.watching.schedule import Pace
-from loadmaster_ha.domain.ha import PreferredHost, Role
+from loadmaster_ha.domain.ha import Mode, PreferredHost, Role
 from loadmaster_ha.domain.reading import Present, Unknown
 from loadmaster_ha.domain.units import Active, ObservedState, Trigger, UnitKind
 from loadmaster_ha.loadmaster.client import UnitClient
@@ -51,6 +51,7 @@ class Neighbours:
         }
         self.stored = StoredWatch()
         self.situations, self.events, self.seen = [], [], []
+        self.revisions = {role: [] for role in Role}
         self.problems = []
         self.rule_health_asked = 0
         self.rule_health_says = Unknown("AuthorizationFailed", "no")
@@ -74,6 +75,9 @@ class Neighbours:
 
     def watched(self, _key, situation):
         self.seen.append(situation)
+
+    def settings_told(self, _key, role, revision):
+        self.revisions[role].append(revision)
 
     async def caller(self, _key, role):
         return self.refused or Present(self._clients[role])
@@ -209,6 +213,27 @@ async def test_an_agent_announces_a_change_that_no_poll_was_due_for(certificate)
         pair.units.change(0)
         track = pair.lane._watched[WEB].watch.units[Role.SLAVE]
         await eventually(lambda: track.agent.state is ObservedState.ACTIVE)
+
+
+async def test_an_agent_announces_that_its_settings_changed_and_they_are_read_at_once(certificate):
+    async with watching(certificate) as pair:
+        await pair.until(healthy)
+        assert {role: told[-1] for role, told in pair.revisions.items()} == dict.fromkeys(Role, 1)
+        slave = pair.units.pairs[0].units["Slave"]
+        slave.settings["HaMode"] = "master"
+        slave.change_settings()
+        track = pair.lane._watched[WEB].watch.units[Role.SLAVE]
+        await eventually(lambda: track.settings.mode is Mode.MASTER)
+        assert pair.revisions[Role.SLAVE][-1] == 2
+        assert pair.revisions[Role.MASTER][-1] == 1
+
+
+async def test_who_cannot_be_asked_announces_nothing(certificate):
+    async with watching(certificate) as pair:
+        await pair.until(healthy)
+        pair.refused = Unknown("SecretNotFound", "gone")
+        pair.units.pairs[0].units["Slave"].change_settings()
+        await eventually(lambda: pair.revisions[Role.SLAVE][-1] is None)
 
 
 async def test_of_many_pairs_that_change_at_once_only_some_are_polled_at_the_fast_pace(

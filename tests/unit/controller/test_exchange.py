@@ -133,3 +133,46 @@ def test_after_a_restart_without_azure_the_stored_addresses_are_watched():
     assert facts is not None
     assert facts.addresses == {**ADDRESSES, **moved}
     assert facts.frontend == "10.0.2.7"
+
+
+def announced(bells, seen, told):
+    bells.exchange.units_seen(KEY, UnitsView(settings=dict.fromkeys(Role, seen)))
+    for role in Role:
+        bells.exchange.settings_told(KEY, role, told)
+    return bells.rung()[1]
+
+
+def test_units_that_announce_settings_which_were_not_looked_at_are_visited():
+    bells = Bells()
+    assert announced(bells, seen=3, told=3) == 0
+    assert bells.exchange.settings_are_watched(KEY)
+    assert announced(bells, seen=3, told=4) == 2
+    bells.exchange.units_seen(KEY, UnitsView(settings=dict.fromkeys(Role, 4)))
+    assert bells.rung()[1] == 0
+
+
+def test_what_was_announced_during_a_look_is_looked_at_once_more():
+    bells = Bells()
+    bells.exchange.settings_told(KEY, Role.MASTER, 4)
+    assert bells.rung()[1] == 0
+    bells.exchange.units_seen(KEY, UnitsView(settings={Role.MASTER: 3}))
+    assert bells.rung()[1] == 1
+
+
+def test_a_unit_that_was_away_is_visited_whatever_it_announces_and_not_watched_meanwhile():
+    bells = Bells()
+    assert announced(bells, seen=3, told=3) == 0
+    bells.exchange.settings_told(KEY, Role.SLAVE, None)
+    assert not bells.exchange.settings_are_watched(KEY)
+    assert bells.rung()[1] == 0
+    bells.exchange.settings_told(KEY, Role.SLAVE, 3)
+    assert bells.rung()[1] == 1
+    assert bells.exchange.settings_are_watched(KEY)
+
+
+def test_units_that_announce_nothing_are_not_relied_on():
+    bells = Bells()
+    bells.exchange.units_seen(KEY, UnitsView())
+    for role in Role:
+        bells.exchange.settings_told(KEY, role, None)
+    assert not bells.exchange.settings_are_watched(KEY)

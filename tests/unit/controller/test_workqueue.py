@@ -1,6 +1,7 @@
 """The work queue: what it promises for every order of events, and how long it waits."""
 
 import asyncio
+import math
 
 import pytest
 from hypothesis import given, settings
@@ -315,3 +316,36 @@ def test_the_time_that_azure_names_is_kept_at_first_and_is_the_least_later():
     busy = Next(VisitOutcome.WAITING, after=5, grows=True)
     assert delays(*[busy] * 5) == [5, 5, 8, 16, 32]
     assert delays(*[Next(VisitOutcome.WAITING, after=60)] * 3) == [60, 60, 60]
+
+
+async def begun(per_second, seconds, *, keys):
+    """How many visits begin in so long when all are due at once."""
+    visited = []
+
+    async def visit(each):
+        visited.append(each.key)
+        return Next(VisitOutcome.NO_CHANGE)
+
+    queue = WorkQueue(
+        visit,
+        observer=Figures(),
+        resync=Resync(300),
+        backoff=Backoff(),
+        concurrency=4,
+        per_second=per_second,
+    )
+    for key in range(keys):
+        queue.wake(key)
+    work = asyncio.create_task(queue.run())
+    await asyncio.sleep(seconds)
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    return len(visited)
+
+
+async def test_beyond_a_burst_visits_begin_at_the_pace_that_is_set():
+    assert 4 <= await begun(20, 0.5, keys=100) <= 16
+
+
+async def test_without_a_pace_they_begin_as_soon_as_there_is_room():
+    assert await begun(math.inf, 0.5, keys=100) == 100

@@ -114,7 +114,7 @@ def test_a_unit_without_any_family_is_named():
 
 
 STATUS_V1 = (
-    "<revision>7</revision><mode>Slave</mode><state>Standby</state><reason>PartnerActive</reason>"
+    "<revision>7</revision><settingsrevision>5</settingsrevision><mode>Slave</mode><state>Standby</state><reason>PartnerActive</reason>"
     "<detail>The master is active.</detail><activeseconds>0</activeseconds><draining>no</draining>"
     "<held>yes</held><partnerconnected>yes</partnerconnected><partner>10.0.2.4</partner>"
     "<partnermode>Master</partnermode><partnerstate>Active</partnerstate><linkbytesin>10</linkbytesin>"
@@ -126,6 +126,7 @@ STATUS_V1 = (
 )
 STATUS = AgentStatus(
     revision=7,
+    settings_revision=5,
     mode=Mode.SLAVE,
     state=ObservedState.STANDBY,
     reason="PartnerActive",

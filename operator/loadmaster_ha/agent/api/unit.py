@@ -168,7 +168,12 @@ class Unit(Protocol):
 
     @property
     def revision(self) -> int:
-        """Grows with every change of what `view` and `link_status().connected` say; never 0."""
+        """Grows with every change of settings, `view` and `link_status().connected`; never 0."""
+        ...
+
+    @property
+    def settings_revision(self) -> int:
+        """Grows with every change of settings, made here or by the partner, since the process started."""
         ...
 
     async def changed(self, since: int) -> int:

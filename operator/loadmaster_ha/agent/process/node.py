@@ -178,6 +178,7 @@ class Node:
     # Settings
 
     def _committed(self, kinds: frozenset[Kind]) -> None:
+        self._parts.revision.note_settings()
         if kinds & _HA_KINDS:
             self._availability.reconfigure()
 

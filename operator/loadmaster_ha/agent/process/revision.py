@@ -9,6 +9,8 @@ class Revision:
 
     def __init__(self) -> None:
         self.number = 1
+        self.settings = 1
+        """Grows with every change of settings; the number grows with it."""
         self._seen: Hashable = None
         self._grown = asyncio.Event()
 
@@ -17,13 +19,21 @@ class Revision:
         if seen == self._seen:
             return False
         self._seen = seen
-        self.number += 1
-        self._grown.set()
-        self._grown = asyncio.Event()
+        self._grow()
         return True
+
+    def note_settings(self) -> None:
+        """Settings have changed."""
+        self.settings += 1
+        self._grow()
 
     async def beyond(self, since: int) -> int:
         """Wait until the number differs from `since`; the new one."""
         while self.number == since:
             await self._grown.wait()
         return self.number
+
+    def _grow(self) -> None:
+        self.number += 1
+        self._grown.set()
+        self._grown = asyncio.Event()

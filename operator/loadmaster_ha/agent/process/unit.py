@@ -155,6 +155,11 @@ class NodeUnit:
         """Grows with every change."""
         return self._parts.revision.number
 
+    @property
+    def settings_revision(self) -> int:
+        """See `api.unit.Unit`."""
+        return self._parts.revision.settings
+
     async def changed(self, since: int) -> int:
         """Wait for the next change."""
         return await self._parts.revision.beyond(since)

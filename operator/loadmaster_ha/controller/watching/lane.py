@@ -81,7 +81,7 @@ class WatchLane:
         self._facts, self._azure, self._board, self._figures = facts, azure, board, figures
         self._clock, self._wall = clock, wall
         looks = asyncio.Semaphore(MOST_LOOKS)
-        self._around = Surroundings(units, figures, looks, clock, self._heard)
+        self._around = Surroundings(units, figures, looks, clock, self._heard, facts.settings_told)
         self._watched: dict[PairKey, Watched] = {}
         self._timetable: Timetable[Poll] = Timetable()
         self._polls: set[asyncio.Task[None]] = set()

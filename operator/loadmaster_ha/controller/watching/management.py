@@ -66,6 +66,8 @@ class Surroundings:
     clock: Callable[[], float]
     heard: Callable[[PairKey, bool], None]
     """Something was heard of a pair, and whether it is news."""
+    settings_told: Callable[[PairKey, Role, int | None], None]
+    """Which revision of its settings an agent has; None: it does not tell (any more)."""
 
 
 class UnitRounds:
@@ -141,20 +143,24 @@ class UnitRounds:
     def _took(self, look: Look) -> None:
         self._known = look.agent if look.kind is UnitKind.AGENT else None
         self._settings_at = self._now()
+        self._settings_told(self._known)
         self._heard(news=self._track.heard_look(look, self._now()))
 
     async def _wait(self, caller: Caller, known: AgentStatus) -> None:
         """Wait for an agent to say something new."""
         status = await observer.watch_agent(caller, known.revision, int(ROUND_SECONDS))
         if status.boot_time != known.boot_time:
+            self._settings_told(None)
             await self._look(caller)  # it is another program now, perhaps
             return
         self._known = status
+        changed = status.settings_revision != known.settings_revision
+        self._settings_told(status)
         if self._track.heard_agent(status, self._now()):
             if status.state is ObservedState.ACTIVE:
                 self._services_at = float("-inf")
             self._heard(news=True)
-        if self._now() - self._settings_at >= ROUND_SECONDS * (1 - JITTER):
+        if changed or self._now() - self._settings_at >= ROUND_SECONDS * (1 - JITTER):
             self._settings_at = self._now()
             self._heard(news=self._track.heard_settings(await observer.settings_of(caller)))
 
@@ -188,10 +194,15 @@ class UnitRounds:
         if seen is not None and seen.not_after is not None:
             self._around.figures.on_certificate(*self._key, self._role, seen.not_after.timestamp())
 
+    def _settings_told(self, status: AgentStatus | None) -> None:
+        revision = None if status is None else status.settings_revision
+        self._around.settings_told(self._key, self._role, revision)
+
     def _failed(self, fault: Unknown) -> float:
         """The unit could not be asked; seconds until the next try."""
         self._faults += 1
         self._caller = self._known = None
+        self._settings_told(None)
         self._services_at = float("-inf")
         self._around.figures.on_connections(*self._key, self._role, None)
         self._heard(news=self._track.unmanageable(fault, self._now()))

@@ -116,6 +116,9 @@ class FactsSource(Protocol):
     def watched(self, key: PairKey, situation: WatchSituation) -> None:
         """What the watch lane says now, for the other lanes."""
 
+    def settings_told(self, key: PairKey, role: Role, revision: int | None) -> None:
+        """Which revision of its settings a node agent has; None: it does not tell (any more)."""
+
 
 class Board(Protocol):
     """Who writes status; may be slow: the lane never waits for it before it goes on watching."""

@@ -151,7 +151,13 @@ class UnitTrack:
         agent = self.agent
         if agent is not None:
             agent = replace(
-                agent, revision=0, active_seconds=None, link_bytes_in=0, link_bytes_out=0, sync_lag=None
+                agent,
+                revision=0,
+                settings_revision=None,
+                active_seconds=None,
+                link_bytes_in=0,
+                link_bytes_out=0,
+                sync_lag=None,
             )
         management = self.management
         told = management.value if isinstance(management, Present) else getattr(management, "reason", "")

@@ -23,6 +23,7 @@ SETTINGS: Final = Record(
 STATUS: Final = Record(
     (
         Field("revision", Kind.NUMBER),
+        Field("settingsrevision", Kind.NUMBER),
         Field("mode"),
         Field("state"),
         Field("reason"),
@@ -114,7 +115,8 @@ COMMANDS: Final = (
     Command("agentstatus", "State, partner, link and synchronisation.", reply=Data(STATUS), extension=True),
     Command(
         "agentwatch",
-        "As `agentstatus`, but waits until the state is another than `since` (a `revision`) or time is over.",
+        "As `agentstatus`, but waits until state or settings are others than at `since` (a `revision`), "
+        "or time is over.",
         parameters=(
             Parameter("since", Kind.NUMBER, "The revision that is known; 0 for any.", minimum=0),
             Parameter(

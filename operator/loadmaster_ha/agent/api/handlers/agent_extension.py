@@ -102,6 +102,7 @@ def _status(unit: Unit) -> dict[str, Json]:
     since = view.active_since
     return {
         "revision": unit.revision,
+        "settingsrevision": unit.settings_revision,
         "mode": view.mode.value,
         "state": view.state.value,
         "reason": view.reason,
