@@ -38,6 +38,12 @@ async def test_two_fresh_units_become_a_pair_with_its_service_and_single_again(s
             found = await pair.synced()
             assert pair.settings() == pair.wanted()
             assert [unit.boots for unit in pair.units] == [1, 1]
+            reboots = [
+                value
+                for name, value in pair.rig.operator.metrics().items()
+                if name.startswith("loadmaster_reboots_total")
+            ]
+            assert reboots == [1, 1]
             assert [unit.secret_writes for unit in pair.units] == [1, 1]
             status = found["status"]
             assert {unit["role"]: unit["kind"] for unit in status["units"]} == {
