@@ -47,9 +47,9 @@ UNITS_CONCURRENCY: Final = 32
 """Pairs whose units are visited at the same time; a visit mostly waits for the pace of calls to its units."""
 
 
-UNITS_PER_SECOND: Final = 16.0
+UNITS_PER_SECOND: Final = 6.0
 """Visits to units that begin in one second, when many are due: a visit is some 16 calls over TLS, and the
-process has other work. A thousand pairs are looked at within about a minute after a start."""
+process has other work. A thousand pairs are looked at within three minutes after a start."""
 
 
 class _UnitsQueueFigures:

@@ -35,10 +35,10 @@ log = logging.getLogger(__name__)
 PACE: Final = Pace(calm=5.0, fast=1.0)
 """Of health ports and frontends; 5 s is the probe's own."""
 
-MOST_POLLS: Final = 1024
+MOST_POLLS: Final = 256
 """Polls of health ports and frontends under way at the same time."""
 
-MOST_LOOKS: Final = 64
+MOST_LOOKS: Final = 16
 
 MOST_RESTLESS: Final = 100
 """Pairs that are polled at the fast pace at a time. When a zone fails, all of them change at once: each is
