@@ -1,4 +1,4 @@
-"""What becomes of a managed pair in time: when the operator dies, when secrets and policies change.
+"""What becomes of a managed pair in time: at rest, when the operator dies, when secrets and policies change.
 
 The real operator on a real API server, two scripted appliances, Azure emulated.
 """
@@ -6,12 +6,17 @@ The real operator on a real API server, two scripted appliances, Azure emulated.
 import asyncio
 import contextlib
 
+import pytest
 import pytest_asyncio
 from tests.support.appliance_pairs import appliance_pair
 from tests.support.emulator import running_emulator
 from tests.support.live_pairs import condition
 from tests.support.rig import Stage
 from tests.support.scripted_appliance import Habits
+from tests.support.unit_proxy import WRITES
+
+REST_SECONDS = 70.0
+"""A look at the units without cause (every 55 s), and many of the watch lane."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -36,6 +41,69 @@ async def polled(pair):
         yield
     finally:
         task.cancel()
+
+
+@contextlib.asynccontextmanager
+async def healthy(pair):
+    """The health ports of both, and of the frontend, as they answer for a pair that serves."""
+
+    async def serve(address, serves):
+        async def answer(reader, writer):
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                await reader.readuntil(b"\r\n\r\n")
+                status = b"200 OK" if serves() else b"503 Service Unavailable"
+                writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                await writer.drain()
+            writer.close()
+
+        return await asyncio.start_server(answer, address, 8444)
+
+    units = pair.units
+    frontend = units[0].own_address.rpartition(".")[0] + ".100"
+    servers = [await serve(unit.own_address, lambda unit=unit: unit.serves) for unit in units]
+    servers.append(await serve(frontend, lambda: any(unit.serves for unit in units)))
+    try:
+        yield
+    finally:
+        for server in servers:
+            server.close()
+
+
+def written(pair):
+    return [[command for command, _ in unit.writes() if command.lower() in WRITES] for unit in pair.units]
+
+
+async def settled(pair, quiet=40.0):
+    """Until nothing has been written for so long: an appliance's health port is not asked from the start."""
+    version, since = "", asyncio.get_running_loop().time()
+    while asyncio.get_running_loop().time() - since < quiet:
+        found = (await pair.pairs.get())["metadata"]["resourceVersion"]
+        if found != version:
+            version, since = found, asyncio.get_running_loop().time()
+        await asyncio.sleep(1)
+
+
+@pytest.mark.timeout(600)
+async def test_at_rest_neither_status_nor_units_nor_azure_are_written_to(stage):
+    async with appliance_pair(stage, "units-rest") as pair, polled(pair), healthy(pair):
+        await pair.apply()
+        await pair.synced()
+        await settled(pair)
+        before, units = await pair.pairs.get(), written(pair)
+        events = len(await pair.pairs.events())
+        calls = [len(unit.calls) for unit in pair.units]
+        await asyncio.sleep(REST_SECONDS)
+        after = await pair.pairs.get()
+        changes = [
+            (name, was, after["status"].get(name))
+            for name, was in before["status"].items()
+            if was != after["status"].get(name)
+        ]
+        assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"], changes
+        assert written(pair) == units
+        assert len(await pair.pairs.events()) == events
+        for unit, had in zip(pair.units, calls, strict=True):
+            assert len(unit.calls) - had < REST_SECONDS / 2, "a pair at rest is asked seldom"
 
 
 async def test_a_process_that_dies_during_a_reboot_leaves_what_its_successor_ends(stage):
