@@ -170,8 +170,10 @@ CATALOGUE: Final[dict[ServiceReason, Explanation]] = {
 
 
 def finding(reason: ServiceReason, subject: str, what: str) -> Finding:
-    """A finding: what is wrong and where, followed by the reason's remedy."""
+    """A finding: where, what is wrong, followed by the reason's remedy."""
     explanation = CATALOGUE[reason]
+    if subject.startswith("spec.") and subject not in what:
+        what = f"{subject}: {what}"
     return Finding(reason.value, f"{what.rstrip('.')}. {explanation.remedy}", explanation.severity, subject)
 
 
