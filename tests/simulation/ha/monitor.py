@@ -92,6 +92,7 @@ class Monitor:
         self._nobody = Since()
         self._nobody_up = Since()
         self._both = Since()
+        self._both_at_all = Since(forgives=world.setting.lease + 1.0)
         self._unwell_at = dict.fromkeys(Role, 0.0)
         self._active_at = dict.fromkeys(Role, NEVER)
         self._counted_at = dict.fromkeys(Role, 0)
@@ -202,6 +203,7 @@ class Monitor:
         self._nobody.update(now, holds=serving == 0)
         self._nobody_up.update(now, holds=well_members == 0)
         self._both.update(now, holds=answering == 2)
+        self._both_at_all.update(now, holds=answering == 2)
 
     def _fail(self, what: str) -> None:
         raise Violation(f"at {self._world.simulator.now:.3f}: {what}")
@@ -262,7 +264,7 @@ class Monitor:
 
     def _check_both(self, both_since: float, now: float) -> None:
         world = self._world
-        self._check_both_without_cause(both_since, now)
+        self._check_both_without_cause(self._both_at_all.at or both_since, now)
         lasted = now - max(both_since, self._changed_at)
         network = world.network
         by_page = network.passes_both("page") and world.setting.equal_ports and not world.setting.equal_modes
@@ -375,6 +377,8 @@ class Monitor:
             return
         if self._clock_stood:
             return  # no process can know that its machine stood still together with its clock
+        if self._both_open["link"].lasts(now) <= self._bound(bounds.CHANGING):
+            return  # by their health ports alone a slave yields to its master, however old
         # At least so long the one that yields was probed as active, and at most so long the other one.
         reached = self._path[role].lasts(now) - self._world.setting.probe_interval
         older = min(self._answers[role].lasts(now), reached) - self._answers[role.partner].lasts(now)
