@@ -377,7 +377,7 @@ class Monitor:
             return
         if self._clock_stood:
             return  # no process can know that its machine stood still together with its clock
-        if self._both_open["link"].lasts(now) <= self._bound(bounds.CHANGING):
+        if self._both_open["link"].at is None:
             return  # by their health ports alone a slave yields to its master, however old
         # At least so long the one that yields was probed as active, and at most so long the other one.
         reached = self._path[role].lasts(now) - self._world.setting.probe_interval
