@@ -11,6 +11,7 @@ from tests.support.unit_certificates import self_signed
 
 from loadmaster_ha.agent import certificates
 from loadmaster_ha.agent.api.server import Limits
+from loadmaster_ha.agent.certificate_work.pairs import NO_EXPIRY
 from loadmaster_ha.domain.ha import Mode, UnitState
 from loadmaster_ha.loadmaster.client import UnitClient
 from loadmaster_ha.loadmaster.connections import Connections, Endpoint
@@ -204,7 +205,7 @@ async def test_a_replaced_certificate_is_trusted_no_more(unit, connections):
     def use(content):
         file = unit.folder / "other.pem"
         file.write_bytes(content)
-        unit.server.use_certificate(certificates.Identity(file, b"", certificates.NO_EXPIRY))
+        unit.server.use_certificate(certificates.Identity(file, b"", NO_EXPIRY))
 
     unit.unit.replaced = use
     await client.call("agentsetcertificate", data=other.pem.encode())
