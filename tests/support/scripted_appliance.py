@@ -124,6 +124,10 @@ class ScriptedAppliance:
         """Parameters (lower case) that are taken and not kept."""
         self.forbidden: set[str] = set()
         """Commands for which the user lacks the permission."""
+        self.instead: Result | None = None
+        """Status, content type and body of whatever is asked: there is no API, or it is broken."""
+        self.hangs = False
+        """Takes requests and never answers."""
         self.before: Callable[[Call], None] | None = None
         """Called with each request before it is done; may raise `Refused`."""
         self.peer: ScriptedAppliance | None = None
@@ -194,7 +198,7 @@ class ScriptedAppliance:
             task.cancel()
         if self._server is not None:
             self._server.close()
-            await self._http.shutdown(0)
+            await self._http.shutdown(0.1)  # 0: for ever
             self._server = None
 
     async def __aenter__(self) -> Self:
@@ -227,7 +231,9 @@ class ScriptedAppliance:
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         dropped = not self._up or self._too_many() or len(request.raw_path) > _LONGEST_URL
-        result = None if dropped else await self._answered(request)
+        if self.hangs:
+            await asyncio.Event().wait()
+        result = None if dropped else self.instead or await self._answered(request)
         if result is None:
             if request.transport is not None:
                 request.transport.abort()

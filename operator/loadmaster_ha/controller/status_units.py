@@ -96,7 +96,7 @@ class UnitsSituation:
     def reboots(self) -> str:
         """The reboots that are owed, in words."""
         owed = self.plan.reboots_owed if self.plan is not None else {}
-        return " ".join(sentence(f"{role}: {why}", "") for role, why in owed.items())
+        return " ".join(f"{role}: {why.rstrip('.')}." for role, why in owed.items())
 
 
 def conditions(situation: UnitsSituation) -> tuple[Condition, ...]:

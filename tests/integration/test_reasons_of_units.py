@@ -1,0 +1,275 @@
+"""Every trouble with the units of a pair, as a person is told of it: real operator, API server and HTTPS.
+
+Each case is a pair with one thing wrong; all share one operator. `says` are the words without which nobody
+could act on the message: the field, the unit, the address, what to do. What the reasons mean stands in
+docs/units.md; that none is forgotten is held by tests/unit/controller/test_every_reason_is_provoked.py.
+"""
+
+import pytest
+import pytest_asyncio
+from tests.support.appliance_words import NEW_SERVICE, Refused
+from tests.support.emulator import running_emulator
+from tests.support.rig import Stage
+from tests.support.scripted_appliance import Habits
+from tests.support.troubled_pairs import Trouble, at_work, chosen, troubled_pairs
+from tests.support.world import LEAVE_OUT
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+OLD = "7.2.48.3.16812.RELEASE"
+NEWER = "7.2.59.4.22904.RELEASE"
+HTML = "text/html"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def pairs(control_plane, crd, tmp_path_factory, request):
+    """Give the pairs of the chosen cases, on their way."""
+    async with running_emulator("--allow-loopback-networks") as emulator:
+        stage = Stage(control_plane, emulator, tmp_path_factory.mktemp("stage"))
+        async with troubled_pairs(stage, "reasons-units", chosen(request, CASES)) as found:
+            yield found
+
+
+def says(text, code=422):
+    """Both units refuse everything with these words."""
+
+    def do(*units):
+        for unit in units:
+            unit.before = refuse(text, code)
+
+    return do
+
+
+def refuse(text, code=422, only=None):
+    def before(call):
+        if only is None or call.command.lower() == only:
+            raise Refused(text, code)
+
+    return before
+
+
+def answers(status, content_type, body):
+    """Something else has the address of both units."""
+
+    def do(*units):
+        for unit in units:
+            unit.instead = (status, content_type, body)
+
+    return do
+
+
+def with_service(unit, port=8443, nickname="shop"):
+    """A virtual service that somebody made by hand."""
+    unit.services.rows.append(
+        {**NEW_SERVICE, "Index": 1, "VSAddress": unit.own_address, "VSPort": str(port), "NickName": nickname}
+    )
+    unit.services.servers[1] = []
+
+
+def exchanged(master, slave):
+    """The two run in each other's role, and serve."""
+    at_work(slave, master)
+
+
+def unread_services(*units):
+    for unit in units:
+        with_service(unit)
+        unit.before = refuse("Out of memory", 500, only="listvs")
+
+
+def habits(**both):
+    return Habits(**both), Habits(**both)
+
+
+async def rotate_while_the_slave_is_away(pair):
+    await pair.condition("HASynced", "True")
+    pair.units[1].before = refuse("Out of memory", 500)
+    await pair.rig.pairs.put_secret("another-partner", secret="another-secret-of-the-two")
+    await pair.apply(highAvailability__sharedSecretRef={"name": "another-partner"})
+
+
+async def delete_while_the_slave_is_away(pair):
+    await pair.condition("HASynced", "True")
+    pair.units[1].before = refuse("Out of memory", 500)
+    await pair.rig.pairs.delete(pair.name)
+
+
+async def move_the_port_while_the_slave_is_away(pair):
+    await pair.condition("HASynced", "True")
+    pair.units[1].before = refuse("Out of memory", 500)
+    await pair.rig.pairs.annotate(pair.name, look="now")
+    await pair.condition("HASynced", "Unknown", "Unavailable")
+    await pair.apply(healthCheck__port=8445)
+
+
+CASES = {
+    # the two as a pair
+    "exchanged": Trouble(
+        "RolesExchanged",
+        ("named as slave is active and runs as master", "Exchange spec.master and spec.slave"),
+        units=exchanged,
+    ),
+    "slave serves": Trouble(
+        "ServingUnitNotMaster",
+        ("named as slave is in single mode", "tcp/8080", "Exchange spec.master and spec.slave"),
+        units=lambda _, slave: with_service(slave, 8080),
+    ),
+    "both serve": Trouble(
+        "BothUnitsServing",
+        ("the master has virtual services on tcp/8080", "the slave has", "Remove the virtual services"),
+        units=lambda *units: [with_service(unit, 8080) for unit in units],
+    ),
+    "services unread": Trouble(
+        "ServicesNotRead", ("single mode", "Out of memory"), ("HASynced", "False"), units=unread_services
+    ),
+    "other versions": Trouble(
+        "VersionSkew",
+        ("7.2.54.12", "7.2.59.4", "standby unit first"),
+        ("HASynced", "True"),
+        reported=True,
+        units=at_work,
+        habits=(Habits(), Habits(firmware=NEWER)),
+    ),
+    "weak firmware": Trouble(
+        "AffectedFirmware",
+        ("7.2.48.3", "CVE-", "Update the firmware"),
+        ("HASynced", "True"),
+        reported=True,
+        units=at_work,
+        habits=habits(firmware=OLD, shared_secret=False),
+    ),
+    # the shared secret
+    "no secret": Trouble(
+        "SharedSecretRequired",
+        ("7.2.54.12", "8 to 127 letters", "spec.highAvailability.sharedSecretRef"),
+        fields={"highAvailability": {}},
+    ),
+    "secret not known": Trouble(
+        "SharedSecretNotSupported",
+        ("7.2.48.3", "leave spec.highAvailability.sharedSecretRef out"),
+        ("HASynced", "True"),
+        reported=True,
+        units=at_work,
+        habits=habits(firmware=OLD, shared_secret=False),
+    ),
+    "secret waits": Trouble(
+        "SharedSecretWaits",
+        ("master still has the former", "when the slave answers", "See to the unit"),
+        ("HASynced", "Unknown"),
+        units=at_work,
+        then=rotate_while_the_slave_is_away,
+    ),
+    # check port and reboots
+    "check port waits": Trouble(
+        "CheckPortWaits",
+        ("not on 8445", "waits until the slave answers"),
+        ("HASynced", "Unknown"),
+        reported=True,
+        units=at_work,
+        then=move_the_port_while_the_slave_is_away,
+    ),
+    "rebooting": Trouble(
+        "UnitRebooting",
+        ("was told to reboot", "waiting at most 900 s"),
+        ("HASynced", "False"),
+        habits=habits(boot_seconds=300),
+    ),
+    "reboot waits": Trouble(
+        "RebootWaits",
+        ("The master has to be rebooted", "policy.reboots is WhenIdle"),
+        ("HASynced", "False"),
+        fields={"policy": {"reboots": "WhenIdle"}},
+        units=lambda master, _: with_service(master, 8080),
+    ),
+    "reboot by hand": Trouble(
+        "RebootOwed",
+        ("Master: ", "Slave: ", "policy.reboots is Manual"),
+        ("RebootRequired", "True"),
+        fields={"policy": {"reboots": "Manual"}},
+    ),
+    "versions by row": Trouble(
+        "DifferentVersions",
+        ("Master 7.2.54.12", "Slave 7.2.59.4", "standby first"),
+        ("VersionsMatch", "False"),
+        units=at_work,
+        habits=(Habits(), Habits(firmware=NEWER)),
+    ),
+    "deletion": Trouble(
+        "CleaningUp",
+        ("is being deleted",),
+        ("Ready", "False"),
+        fields={"policy": {"deletion": "Delete"}},
+        units=at_work,
+        then=delete_while_the_slave_is_away,
+    ),
+    "no interface": Trouble(
+        "UnitAddressUnknown",
+        ("address of the slave is not known", "give spec.<unit>.address"),
+        ("HASynced", "Unknown"),
+        world={"lm-1-nic": LEAVE_OUT, "lm-1": LEAVE_OUT},
+    ),
+    # between the operator and a unit
+    "api disabled": Trouble(
+        "ApiDisabled",
+        ("does not have the API", "Enable the API Interface", "licensing can switch it off"),
+        units=answers(404, HTML, b"<html><body>404 Not Found</body></html>"),
+    ),
+    "booting": Trouble(
+        "Booting",
+        ("The system is still booting", "boot diagnostics"),
+        ("HASynced", "Unknown"),
+        units=says("The system is still booting", 503),
+    ),
+    "unlicensed": Trouble(
+        "Unlicensed", ("not licensed", "License the unit"), units=says("This LoadMaster is not licensed")
+    ),
+    "eula": Trouble(
+        "EulaNotAccepted",
+        ("EULA", "Accept it in the unit's web user interface"),
+        units=says("The EULA has not been accepted"),
+    ),
+    "licensing": Trouble(
+        "LicensingFailed",
+        ("Connection to default gateway failed", "Check Kemp ID and password"),
+        units=says("Connection to default gateway failed"),
+    ),
+    "hangs": Trouble(
+        "TimedOut",
+        ("The master could not be asked", "network security group"),
+        ("HASynced", "Unknown"),
+        units=lambda *units: [setattr(unit, "hangs", True) for unit in units],
+    ),
+    "malformed": Trouble(
+        "Malformed",
+        ("another machine may have the address",),
+        ("HASynced", "Unknown"),
+        units=answers(200, "application/json", b"[1, 2"),
+    ),
+    "too large": Trouble(
+        "TooLarge",
+        ("another machine may have the address",),
+        ("HASynced", "Unknown"),
+        units=answers(200, "application/json", b" " * 40_000_000),
+    ),
+    "command refused": Trouble(
+        "InvalidRequest",
+        ("hamode: master invalid", "change the field"),
+        ("HASynced", "False"),
+        units=lambda *units: [
+            setattr(unit, "before", refuse("hamode: master invalid", only="azurehamode")) for unit in units
+        ],
+    ),
+    "command unknown": Trouble(
+        "UnknownCommand",
+        ("reboot", "Update the unit's firmware"),
+        ("HASynced", "False"),
+        units=lambda *units: [
+            setattr(unit, "before", refuse("Unknown command", 405, only="reboot")) for unit in units
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+async def test_a_trouble_of_the_units_is_told_by_name_place_and_remedy(pairs, name):
+    await pairs.told(name)
