@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 JSON = dict[str, Any]
 
 ROLES: Final = ("Master", "Slave")
-PATIENCE_SECONDS: Final = 60.0
+PATIENCE_SECONDS: Final = 120.0
 """A safety limit for what takes a few seconds."""
 QUICK: Final = {"failover": {"failbackDelaySeconds": 3, "drainSeconds": 6, "finishSeconds": 5}}
 """Waits of the agent that are long on purpose; 10, 15 and 30 s otherwise."""

@@ -21,12 +21,15 @@ from loadmaster_ha.controller.conditions import Reason
 from loadmaster_ha.controller.kubernetes import JSON, KubernetesError
 
 SECRET_SECONDS: Final = 50.0
-"""How long what was read is believed of a certificate, which is renewed by programs, and of a Secret that
-is missing or must not be read."""
+"""How long what was read is believed: a renewed certificate, a new authority, a rotated shared secret and a
+Secret that was missing are noticed within a minute."""
 
 CALM_SECONDS: Final = 300.0
-"""How long all else is believed: credentials, authorities, the Partner Shared Secret. They rarely change,
-and when a unit refuses them, or somebody touches the pair, they are read anew."""
+"""How long a login is believed. There are two for each pair, they rarely change, and when a unit refuses one,
+or somebody touches the pair, it is read anew."""
+
+LOGIN_KEYS: Final = frozenset({"apikey", "username", "password"})
+"""A Secret with nothing but these is a login."""
 
 SPREAD: Final = (0.7, 0.9)
 """After which share of that a Secret in use is read again: at random, so that not all come at once."""
@@ -35,8 +38,6 @@ RETRY_SECONDS: Final = 5.0
 """After which a Secret is read again that the API server did not tell."""
 
 FORBIDDEN: Final = 403
-
-TLS_TYPE: Final = "kubernetes.io/tls"
 
 READERS: Final = 8
 """Secrets that are read again at the same time."""
@@ -218,7 +219,7 @@ class Secrets:
 
 def _believed(found: SecretContent | KubernetesError | str | None) -> float:
     """Seconds."""
-    calm = isinstance(found, SecretContent) and found.type != TLS_TYPE
+    calm = isinstance(found, SecretContent) and bool(found.data) and found.data.keys() <= LOGIN_KEYS
     return CALM_SECONDS if calm else SECRET_SECONDS
 
 

@@ -68,8 +68,11 @@ async def test_changes_by_hand_on_a_unit_and_in_azure_in_the_same_minute_are_bot
             lambda found: found == sorted(first.lab.web),
             "the real server is back",
         )
-    found = await active.call("showvs", vs=active.address, port=first.port, prot="tcp")
-    assert found["Schedule"] == "rr"
+    await eventually(
+        lambda: active.call("showvs", vs=active.address, port=first.port, prot="tcp"),
+        lambda found: found["Schedule"] == "rr",
+        "the schedule is as before",
+    )
     await first.until_ready()
     assert (await first.client().get()).ok
     notes = [event["note"] for event in await first.events("DriftRepaired")]
@@ -160,8 +163,11 @@ async def test_observing_reports_what_was_changed_by_hand_and_leaves_it(first):
     await first.patch({"spec": {"policy": {"mode": "Enforce"}}})
     await eventually(lambda: probe_ports(first), lambda found: found == {8444}, "the probe is set right")
     await first.until_ready()
-    found = await active.call("showvs", vs=active.address, port=first.port, prot="tcp")
-    assert found["Schedule"] == "rr"
+    await eventually(
+        lambda: active.call("showvs", vs=active.address, port=first.port, prot="tcp"),
+        lambda found: found["Schedule"] == "rr",
+        "the schedule is as before",
+    )
 
 
 def first_word(line):

@@ -10,7 +10,6 @@ from loadmaster_ha.controller.kubernetes import KubernetesError
 from loadmaster_ha.controller.secrets import (
     CALM_SECONDS,
     SECRET_SECONDS,
-    TLS_TYPE,
     SecretName,
     SecretProblem,
     Secrets,
@@ -24,7 +23,7 @@ class Server:
     """The API's one call that is needed."""
 
     def __init__(self):
-        self.data, self.type, self.problem, self.reads, self.annotations = {"a": b"1"}, TLS_TYPE, None, 0, {}
+        self.data, self.type, self.problem, self.reads, self.annotations = {"a": b"1"}, "kubernetes.io/tls", None, 0, {}
 
     async def get_secret(self, namespace, name):
         self.reads += 1
@@ -73,21 +72,21 @@ async def test_a_secret_is_read_once_for_all_who_need_it(secrets, server):
 
 
 async def test_it_is_read_anew_when_it_is_old_or_somebody_asks(secrets, server, clock):
-    server.type = "Opaque"
+    server.data = {"apikey": b"1"}
     await secrets.read(NAME, PATH)
-    server.data = {"a": b"2"}
-    assert (await secrets.read(NAME, PATH, fresh=True)).data == {"a": b"2"}
-    server.data = {"a": b"3"}
+    server.data = {"apikey": b"2"}
+    assert (await secrets.read(NAME, PATH, fresh=True)).data == {"apikey": b"2"}
+    server.data = {"apikey": b"3"}
     clock.now = CALM_SECONDS - 1
-    assert (await secrets.read(NAME, PATH)).data == {"a": b"2"}
+    assert (await secrets.read(NAME, PATH)).data == {"apikey": b"2"}
     clock.now = CALM_SECONDS
-    assert (await secrets.read(NAME, PATH)).data == {"a": b"3"}
+    assert (await secrets.read(NAME, PATH)).data == {"apikey": b"3"}
 
 
 async def test_what_rarely_changes_is_read_again_every_few_minutes(secrets, server, clock, told):
-    server.type = "Opaque"
+    server.data = {"apikey": b"1"}
     await secrets.read(NAME, PATH)
-    server.data = {"a": b"2"}
+    server.data = {"apikey": b"2"}
     while clock.now < CALM_SECONDS:
         clock.now += 1
         await secrets.look_again()
@@ -96,9 +95,9 @@ async def test_what_rarely_changes_is_read_again_every_few_minutes(secrets, serv
 
 
 async def test_what_a_unit_refuses_is_read_again_within_a_minute(secrets, server, clock, told):
-    server.type = "Opaque"
+    server.data = {"apikey": b"1"}
     await secrets.read(NAME, PATH)
-    server.data = {"a": b"2"}
+    server.data = {"apikey": b"2"}
     for _ in range(60):
         clock.now += 1
         secrets.doubt(NAME)
