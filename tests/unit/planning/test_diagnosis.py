@@ -352,6 +352,18 @@ def test_both_active_on_purpose_during_a_planned_switchover_is_no_trouble():
     assert "switch-over is under way" in message(found)
 
 
+def test_units_whose_ha_is_not_in_force_are_nobodys_active_ones():
+    """A single unit calls itself active; in a first set-up that is no fail-over from one to the other."""
+    fresh = replace(modes(Mode.SINGLE, Mode.SINGLE), frontend=None)
+    alone = with_both(fresh, management=Present(ACTIVE), runs_alone=True, health=None)
+    assert (diagnose(alone).health, diagnose(alone).active) == (PairHealth.NOT_CONFIGURED, Active.UNKNOWN)
+    told = diagnose(with_both(alone, health=says(503, "HA is not configured")))
+    assert (told.active, set(told.states.values())) == (Active.NONE, {ObservedState.UNKNOWN})
+    assert not any("PartnerUnreachable" in sentence for sentence in told.evidence)
+    serving = diagnose(with_unit(Role.MASTER, alone, health=says(200, "Master is active")))
+    assert serving.active is Active.MASTER
+
+
 def test_a_balancer_that_needs_its_time_is_not_blamed():
     recent = replace(says(503, "Slave is standby"), since=NOW - 5)
     assert diagnose(replace(WELL, frontend=recent)).health is PairHealth.ACTIVE_STANDBY

@@ -9,7 +9,7 @@ from typing import Final
 
 from loadmaster_ha.controller.watching.gate import Gate
 from loadmaster_ha.controller.watching.health_port import Said
-from loadmaster_ha.domain.ha import Role
+from loadmaster_ha.domain.ha import Mode, Role
 from loadmaster_ha.domain.reading import Absent, Present, Reading, Unknown
 from loadmaster_ha.domain.units import AgentStatus, HighAvailabilitySettings, ObservedState, UnitKind
 from loadmaster_ha.loadmaster.observer import Look
@@ -64,6 +64,7 @@ class UnitTrack:
     boot: str = ""
     agent: AgentStatus | None = None
     active_since: str = ""
+    runs_alone: bool = False
     seen_at: float | None = None
     """When it answered anything last."""
 
@@ -89,6 +90,7 @@ class UnitTrack:
         self._state(look.state, now)
         self.firmware, self.settings, self.boot = look.firmware, look.settings, look.boot
         self.active_since, self.agent = look.active_since, look.agent
+        self.runs_alone = look.mode_in_force is Mode.SINGLE
         return self._words() != before
 
     def heard_state(self, state: ObservedState, now: float) -> bool:
@@ -102,6 +104,7 @@ class UnitTrack:
         """The agent's status; whether that is news."""
         before = self._words()
         self.agent, self.boot = status, status.boot_time or self.boot
+        self.runs_alone = status.mode is Mode.SINGLE
         self._state(status.state, now)
         return self._words() != before
 
@@ -118,7 +121,7 @@ class UnitTrack:
         """
         before = self._words()
         self.management, self.managed_at = fault, now
-        self.agent, self.settings = None, None
+        self.agent, self.settings, self.runs_alone = None, None, False
         if self.kind is UnitKind.APPLIANCE and self.health.now(now) is None:
             self.gate.unanswered()
         return self._words() != before
@@ -140,6 +143,7 @@ class UnitTrack:
             boot=self.boot,
             agent=agent,
             active_since=self.active_since,
+            runs_alone=self.runs_alone,
             last_seen=self.seen_at,
         )
 
@@ -161,4 +165,4 @@ class UnitTrack:
             )
         management = self.management
         told = management.value if isinstance(management, Present) else getattr(management, "reason", "")
-        return told, self.firmware, self.settings, self.boot, agent, self.kind
+        return told, self.firmware, self.settings, self.boot, agent, self.kind, self.runs_alone

@@ -89,6 +89,8 @@ class UnitView:
     boot: str = ""
     agent: AgentStatus | None = None
     active_since: str = ""
+    runs_alone: bool = False
+    """It runs in single mode, whatever is set: its word "active" is not about the pair."""
     last_seen: float | None = None
     """When it answered anything last, on the monotonic clock."""
 

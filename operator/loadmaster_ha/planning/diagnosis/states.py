@@ -39,6 +39,8 @@ def seen(unit: UnitView) -> Seen:
     """The state of one unit."""
     health = unit.health
     told = unit.management.value if isinstance(unit.management, Present) else None
+    if unit.runs_alone:
+        return _alone(health)
     if health is None:
         serving = None if told in (None, ObservedState.UNKNOWN) else told is ObservedState.ACTIVE
         return Seen(told or ObservedState.UNKNOWN, serving)
@@ -47,6 +49,14 @@ def seen(unit: UnitView) -> Seen:
     if health.code is not None:
         return Seen(_inactive(told, health), serving=False)
     return _silent(told, health)
+
+
+def _alone(health: HealthAnswer | None) -> Seen:
+    """A unit whose HA is not in force calls itself active; only what the balancer would see counts."""
+    if health is not None and health.good:
+        return Seen(ObservedState.ACTIVE, serving=True)
+    answered = health is not None and (health.code is not None or health.silence in _CERTAIN)
+    return Seen(ObservedState.UNKNOWN, serving=False if answered else None)
 
 
 def _inactive(told: ObservedState | None, health: HealthAnswer) -> ObservedState:
