@@ -12,6 +12,7 @@ from loadmaster_ha.controller import settings
 from loadmaster_ha.loadmaster import reference as management_api
 from loadmaster_ha.planning.diagnosis import catalogue as diagnosis
 from loadmaster_ha.planning.reasons import reasons_table
+from loadmaster_ha.resources import reference as loadmasterpair
 from loadmaster_ha.telemetry import agent as agent_metrics
 from loadmaster_ha.telemetry import operator as telemetry
 
@@ -28,6 +29,7 @@ def pages(docs: Path) -> dict[str, str]:
         "reference/agent-metrics.md": agent_metrics.reference(),
         "reference/configuration.md": settings.reference(),
         "reference/diagnosis.md": diagnosis.reference(),
+        "reference/loadmasterpair.md": loadmasterpair.render(),
         "reference/management-api.md": management_api.reference(),
         "reference/metrics.md": telemetry.reference(metrics),
         "troubleshooting.md": _with_checks(troubleshooting),

@@ -69,7 +69,7 @@ def _paused(before: Mapping[str, Any], after: Mapping[str, Any]) -> Event | None
     if after.get("status") == "True":
         return Event("Suspended", str(after.get("message")), _occasion(before, after))
     if before.get("status") == "True":
-        return Event("Unsuspended", "Azure is written to again.", _occasion(before, after))
+        return Event("Unsuspended", "Azure and the units are written to again.", _occasion(before, after))
     return None
 
 
