@@ -178,7 +178,10 @@ CATALOGUE: Final[dict[Reason, Explanation]] = {
 }
 
 
-NEEDS_A_PERSON: Final = frozenset(
+_SECRETS: Final = frozenset({"SecretNotFound", "SecretInvalid", "SecretUnreadable"})
+"""The login or the authority of a unit cannot be read: the controller's words."""
+
+NEEDS_A_PERSON: Final = _SECRETS | frozenset(
     {
         "CertificateNotTrusted",
         "Unauthorized",
