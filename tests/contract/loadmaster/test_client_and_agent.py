@@ -202,7 +202,7 @@ async def test_a_replaced_certificate_is_trusted_no_more(unit, connections):
     other = self_signed()
     await client.call("getall")
 
-    def use(content):
+    async def use(content):
         file = unit.folder / "other.pem"
         file.write_bytes(content)
         unit.server.use_certificate(certificates.Identity(file, b"", NO_EXPIRY))

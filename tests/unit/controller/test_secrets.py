@@ -23,7 +23,13 @@ class Server:
     """The API's one call that is needed."""
 
     def __init__(self):
-        self.data, self.type, self.problem, self.reads, self.annotations = {"a": b"1"}, "kubernetes.io/tls", None, 0, {}
+        self.data, self.type, self.problem, self.reads, self.annotations = (
+            {"a": b"1"},
+            "kubernetes.io/tls",
+            None,
+            0,
+            {},
+        )
 
     async def get_secret(self, namespace, name):
         self.reads += 1
