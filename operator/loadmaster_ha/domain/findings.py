@@ -32,3 +32,26 @@ class Finding:
     message: str
     severity: Severity
     subject: str = ""
+
+
+class WithFindings:
+    """What has `findings`, sorted by what they mean for the work: base of the plans."""
+
+    __slots__ = ()
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def blocking(self) -> tuple[Finding, ...]:
+        """Findings that need a person."""
+        return tuple(finding for finding in self.findings if finding.severity is Severity.BLOCKING)
+
+    @property
+    def waiting(self) -> tuple[Finding, ...]:
+        """Findings that may pass by themselves."""
+        return tuple(finding for finding in self.findings if finding.severity is Severity.WAITING)
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """Risks that are only reported."""
+        return tuple(finding for finding in self.findings if finding.severity is Severity.WARNING)

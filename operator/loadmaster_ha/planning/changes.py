@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 
 from loadmaster_ha.domain.differences import Difference
-from loadmaster_ha.domain.findings import Finding, Severity
+from loadmaster_ha.domain.findings import Finding, WithFindings
 from loadmaster_ha.planning.arm import ResourceID
 
 __all__ = ["Change", "Delete", "Difference", "Plan", "Put", "Section", "may_follow"]
@@ -51,7 +51,7 @@ Change: TypeAlias = Put | Delete
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(WithFindings):
     """What is to be done, in order, and what stands against it.
 
     With a `BLOCKING` or `WAITING` finding the changes that it holds back are not in `changes`; they are in
@@ -61,21 +61,6 @@ class Plan:
     changes: tuple[Change, ...] = ()
     findings: tuple[Finding, ...] = ()
     held_back: tuple[Change, ...] = ()
-
-    @property
-    def blocking(self) -> tuple[Finding, ...]:
-        """Findings that need a person."""
-        return tuple(finding for finding in self.findings if finding.severity is Severity.BLOCKING)
-
-    @property
-    def waiting(self) -> tuple[Finding, ...]:
-        """Findings that may pass by themselves."""
-        return tuple(finding for finding in self.findings if finding.severity is Severity.WAITING)
-
-    @property
-    def warnings(self) -> tuple[Finding, ...]:
-        """Risks that are only reported."""
-        return tuple(finding for finding in self.findings if finding.severity is Severity.WARNING)
 
     @property
     def converged(self) -> bool:

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from loadmaster_ha.domain.findings import Finding, Severity
+from loadmaster_ha.domain.findings import Finding, WithFindings
 from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.domain.unit_changes import UnitChange
 
 
 @dataclass(frozen=True, slots=True)
-class UnitPlan:
+class UnitPlan(WithFindings):
     """What is to be done on the units, in order, and what stands against it.
 
     With a `BLOCKING` or `WAITING` finding the changes that it holds back are in `held_back`, so that status
@@ -31,21 +31,6 @@ class UnitPlan:
     that with the next observation: `since = {name: since.get(name, now) for name in plan.draining}`."""
     look_again: float | None = None
     """Seconds after which there may be more to do without anything happening (a drain that ends)."""
-
-    @property
-    def blocking(self) -> tuple[Finding, ...]:
-        """Findings that need a person."""
-        return tuple(finding for finding in self.findings if finding.severity is Severity.BLOCKING)
-
-    @property
-    def waiting(self) -> tuple[Finding, ...]:
-        """Findings that may pass by themselves."""
-        return tuple(finding for finding in self.findings if finding.severity is Severity.WAITING)
-
-    @property
-    def warnings(self) -> tuple[Finding, ...]:
-        """Risks that are only reported."""
-        return tuple(finding for finding in self.findings if finding.severity is Severity.WARNING)
 
     @property
     def converged(self) -> bool:
