@@ -17,7 +17,7 @@ from loadmaster_ha.controller.conditions import (
     Reason,
     shortened,
 )
-from loadmaster_ha.domain.findings import Finding
+from loadmaster_ha.domain.findings import Finding, WithFindings
 from loadmaster_ha.planning.changes import Change, Plan, Put
 from loadmaster_ha.planning.reasons import problem_of
 
@@ -41,26 +41,15 @@ class Obstacle:
     blocking: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """What one visit to Azure found.
+class Outlook:
+    """What a lane's situation means for the work: held back on purpose, needs a person, may pass."""
 
-    `suspended` and `observing` hold all writing back; `suspended` says by what (`spec.suspend` or the
-    annotation). `plan` is None while Azure could not be read. `obstacle` is what came of the attempt to
-    read or write; `operation` is what Azure still works on. `status_fields` are further parts of status
-    (frontend, expectedFailover).
-    """
+    __slots__ = ()
 
-    generation: int
-    suspended: str = ""
-    observing: bool = False
-    deleting: bool = False
-    plan: Plan | None = None
-    obstacle: Obstacle | None = None
-    operation: Operation | None = None
-    status_fields: Mapping[str, Any] = field(default_factory=dict)
-    unpublished: tuple[str, ...] = ()
-    """Services that Azure gets once the units can answer for them."""
+    suspended: str
+    observing: bool
+    plan: WithFindings | None
+    obstacle: Obstacle | None
 
     @property
     def held(self) -> Reason | None:
@@ -82,6 +71,28 @@ class Situation:
         if self.obstacle is not None and not self.obstacle.blocking:
             return self.obstacle
         return joined(self.plan.waiting, blocking=False) if self.plan is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Situation(Outlook):
+    """What one visit to Azure found.
+
+    `suspended` and `observing` hold all writing back; `suspended` says by what (`spec.suspend` or the
+    annotation). `plan` is None while Azure could not be read. `obstacle` is what came of the attempt to
+    read or write; `operation` is what Azure still works on. `status_fields` are further parts of status
+    (frontend, expectedFailover).
+    """
+
+    generation: int
+    suspended: str = ""
+    observing: bool = False
+    deleting: bool = False
+    plan: Plan | None = None
+    obstacle: Obstacle | None = None
+    operation: Operation | None = None
+    status_fields: Mapping[str, Any] = field(default_factory=dict)
+    unpublished: tuple[str, ...] = ()
+    """Services that Azure gets once the units can answer for them."""
 
     @property
     def changes(self) -> tuple[Change, ...]:

@@ -15,7 +15,7 @@ from loadmaster_ha.controller.conditions import (
     Reason,
     shortened,
 )
-from loadmaster_ha.controller.status import PENDING_LENGTH, PENDING_LIMIT, Obstacle, joined, sentence
+from loadmaster_ha.controller.status import PENDING_LENGTH, PENDING_LIMIT, Obstacle, Outlook, sentence
 from loadmaster_ha.controller.unit_words import summary
 from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.domain.unit_changes import UnitChange
@@ -46,7 +46,7 @@ class UnitRow:
 
 
 @dataclass(frozen=True, slots=True)
-class UnitsSituation:
+class UnitsSituation(Outlook):
     """What one visit to the units of a pair found.
 
     `plan` is None while they could not be looked at. `unread`: a unit did not tell what it is like, so that
@@ -65,27 +65,6 @@ class UnitsSituation:
     cleaned: bool = False
     rows: Mapping[Role, UnitRow] = field(default_factory=lambda: MappingProxyType({}))
     switchover: SwitchoverStatus | None = None
-
-    @property
-    def held(self) -> Reason | None:
-        """The reason why nothing is written on purpose, if so."""
-        if self.suspended:
-            return Reason.SUSPENDED
-        return Reason.OBSERVE_MODE if self.observing else None
-
-    @property
-    def blocking(self) -> Obstacle | None:
-        """The first thing that needs a person, with all others in its message."""
-        if self.obstacle is not None and self.obstacle.blocking:
-            return self.obstacle
-        return joined(self.plan.blocking, blocking=True) if self.plan is not None else None
-
-    @property
-    def waiting(self) -> Obstacle | None:
-        """The first thing that may pass by itself, with all others in its message."""
-        if self.obstacle is not None and not self.obstacle.blocking:
-            return self.obstacle
-        return joined(self.plan.waiting, blocking=False) if self.plan is not None else None
 
     @property
     def changes(self) -> tuple[UnitChange, ...]:
