@@ -30,6 +30,7 @@ from loadmaster_ha.controller.registry import PairKey, Pairs, target_of
 from loadmaster_ha.controller.repetition import ENOUGH, what_for
 from loadmaster_ha.controller.report import Reporter
 from loadmaster_ha.controller.status import Obstacle, Situation, differences
+from loadmaster_ha.controller.visiting import Visitor
 from loadmaster_ha.controller.work import FINALIZER, FORCE_DELETE, Course, Memory, Work
 from loadmaster_ha.controller.workqueue import Next, Visit, VisitOutcome
 from loadmaster_ha.planning.arm import ResourceID
@@ -39,7 +40,6 @@ from loadmaster_ha.planning.pair import conflicts, frontend_address, needs, plan
 from loadmaster_ha.planning.real_server_paths import by_service
 from loadmaster_ha.planning.units.publishing import is_managed
 from loadmaster_ha.resources.loadmasterpair import Deletion
-from loadmaster_ha.telemetry.logs import about
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ REFUSED_SECONDS: Final = 60.0
 """How often credentials that do not work are looked at again."""
 
 
-class PairController:
+class PairController(Visitor):
     """Visits pairs. One instance serves all; the queue never visits one twice at a time."""
 
     def __init__(
@@ -68,6 +68,7 @@ class PairController:
         calm_age: float = CALM_AGE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(log)
         self._kubernetes = kubernetes
         self._sessions = sessions
         self._pairs = pairs
@@ -77,24 +78,6 @@ class PairController:
         self._calm_age = calm_age
         self._clock = clock
         self._memories: dict[PairKey, Memory] = {}
-        self._visited: set[PairKey] = set()
-        self._leaving: set[PairKey] = set()
-
-    async def visit(self, visit: Visit[PairKey]) -> Next:
-        """Visit one pair; what the queue calls."""
-        self._visited.add(visit.key)
-        with about(namespace=visit.key.namespace, name=visit.key.name):
-            try:
-                return await self._visit(visit)
-            except LeaseLost as lost:
-                log.error("Nothing more is written: %s", lost)  # noqa: TRY400 - the process ends anyway
-            except KubernetesError as problem:
-                log.warning("The visit broke off, the Kubernetes API said: %s", problem)
-            finally:
-                self._visited.discard(visit.key)
-                if visit.key in self._leaving:
-                    await self.forget(visit.key)
-            return Next(VisitOutcome.ERROR)
 
     async def forget(self, key: PairKey) -> None:
         """The pair is gone. A visit under way keeps its session, and may still tell: then it is forgotten."""

@@ -38,6 +38,7 @@ from loadmaster_ha.controller.units.model import (
 from loadmaster_ha.controller.units.rebooting import Boot, is_back, may_only_ask, next_ask
 from loadmaster_ha.controller.units.switching import Switching
 from loadmaster_ha.controller.units.writing import Course, Writing
+from loadmaster_ha.controller.visiting import Visitor
 from loadmaster_ha.controller.work import FINALIZER
 from loadmaster_ha.controller.workqueue import Next, Visit, VisitOutcome
 from loadmaster_ha.domain.ha import Role
@@ -56,7 +57,6 @@ from loadmaster_ha.planning.units.pair import plan, plan_deletion
 from loadmaster_ha.planning.units.publishing import is_managed
 from loadmaster_ha.planning.units.reasons import Reason as UnitReason
 from loadmaster_ha.resources.loadmasterpair import Deletion
-from loadmaster_ha.telemetry.logs import about
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ SOON_SECONDS: Final = 1.0
 """How often a switch-over under way is looked at, and the least time between two looks."""
 
 
-class UnitsController:
+class UnitsController(Visitor):
     """Visits the units of pairs. One instance serves all; the queue never visits a pair twice at a time."""
 
     def __init__(
@@ -88,6 +88,7 @@ class UnitsController:
         probe_source: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        super().__init__(log)
         self._kubernetes = kubernetes
         self._pairs = pairs
         self._board = board
@@ -101,24 +102,6 @@ class UnitsController:
         self._probe_source = probe_source
         self._clock = clock
         self._memories: dict[PairKey, UnitsMemory] = {}
-        self._visited: set[PairKey] = set()
-        self._leaving: set[PairKey] = set()
-
-    async def visit(self, visit: Visit[PairKey]) -> Next:
-        """Visit one pair; what the queue calls."""
-        self._visited.add(visit.key)
-        with about(namespace=visit.key.namespace, name=visit.key.name):
-            try:
-                return await self._visit(visit)
-            except LeaseLost as lost:
-                log.error("Nothing more is written: %s", lost)  # noqa: TRY400 - the process ends anyway
-            except KubernetesError as problem:
-                log.warning("The visit broke off, the Kubernetes API said: %s", problem)
-            finally:
-                self._visited.discard(visit.key)
-                if visit.key in self._leaving:
-                    await self.forget(visit.key)
-            return Next(VisitOutcome.ERROR)
 
     def knows(self, key: PairKey) -> bool:
         """Whether the pair's units were visited."""
