@@ -32,6 +32,10 @@ async def look_now(first):
 look_now.count = 0
 
 
+async def notes_of(first, reason):
+    return [event["note"] for event in await first.events(reason)]
+
+
 @contextlib.asynccontextmanager
 async def changed_in_azure(first, resource, change, restore=None):
     """Change a resource as a third party; undo it after the block, if told how."""
@@ -75,9 +79,12 @@ async def test_changes_by_hand_on_a_unit_and_in_azure_in_the_same_minute_are_bot
     )
     await first.until_ready()
     assert (await first.client().get()).ok
-    notes = [event["note"] for event in await first.events("DriftRepaired")]
-    assert any("loadBalancers" in note for note in notes), notes
-    assert any(removed in note for note in notes), notes
+    for repaired in ("loadBalancers", removed):  # told after the batch in which it was written
+        await eventually(
+            lambda: notes_of(first, "DriftRepaired"),
+            lambda notes, repaired=repaired: any(repaired in note for note in notes),
+            f"an Event tells that {repaired} was repaired",
+        )
 
 
 async def test_a_virtual_service_of_somebody_else_is_not_touched(first):

@@ -62,6 +62,12 @@ log = logging.getLogger(__name__)
 
 _REAL_SERVERS: Final = (AddRealServer, ModifyRealServer, DeleteRealServer)
 
+_OTHERWISE: Final = object()
+"""In place of what was wanted when all was as wanted last: something else has been wanted since.
+
+Without it, endpoints that go and come back before the units were seen to be as wanted would pass for drift.
+"""
+
 WATCHED_SECONDS: Final = 300.0
 """Between two looks at units that announce each change of their settings (the watch lane hears it)."""
 
@@ -338,6 +344,8 @@ class UnitsController(Visitor):
         elif not memory.drifting:
             same = _is_by_hand(found.changes) if memory.settled is None else memory.settled == inputs
             memory.drifting = bool(found.changes) and same and work.was_synced and not work.deleting
+            if not same:
+                memory.settled = _OTHERWISE
 
     def _after_writes(self, work: UnitsWork, course: Course) -> tuple[UnitsSituation, Next]:
         situation = work.situation(obstacle=course.obstacle)
