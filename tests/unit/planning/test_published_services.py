@@ -22,6 +22,7 @@ from loadmaster_ha.domain.units import ObservedState, UnitKind
 from loadmaster_ha.domain.virtual_services import RealServer, ServiceKey, VirtualService
 from loadmaster_ha.planning.units.marks import Marks, Whose
 from loadmaster_ha.planning.units.observation import UnitsObservation
+from loadmaster_ha.planning.units.real_servers import LONGEST_FIRST_CHECK
 from loadmaster_ha.planning.units.service_reasons import CATALOGUE, reasons_table
 from loadmaster_ha.planning.units.services import plan_services, unit_that_takes_writes
 
@@ -112,6 +113,7 @@ def test_endpoints_scaled_up_and_down_touch_nothing_but_real_servers():
 def test_a_real_server_is_drained_for_its_time_and_longer_after_a_restart():
     pair = Pair()
     pair.settle(lab.wanted(lab.spec(lab.service())))
+    pair.now += LONGEST_FIRST_CHECK
     fewer = lab.wanted(lab.spec(lab.service(realServers=lab.servers("10.0.5.1"))))
     assert isinstance(quiet := pair.units_step(fewer), ModifyRealServer)
     assert (quiet.want.enabled, quiet.want.draining) == (False, True)
@@ -128,10 +130,20 @@ def test_a_draining_real_server_that_is_wanted_again_takes_connections_again():
     pair = Pair()
     both = lab.wanted(lab.spec(lab.service()))
     pair.settle(both)
+    pair.now += LONGEST_FIRST_CHECK
     pair.units_step(lab.wanted(lab.spec(lab.service(realServers=lab.servers("10.0.5.1")))))
     (change,) = plan(pair, both).changes
     assert isinstance(change, ModifyRealServer)
     assert (change.want.enabled, change.want.draining) == (True, False)
+
+
+def test_new_real_servers_alone_are_nothing_to_wait_for():
+    pair = Pair()
+    both = lab.wanted(lab.spec(lab.service()))
+    pair.settle(both)
+    found = plan(pair, both)
+    assert found.draining, "they have not been checked yet"
+    assert (found.changes, found.look_again) == ((), None)
 
 
 def test_where_all_servers_are_exchanged_the_old_ones_serve_until_a_new_one_was_checked():

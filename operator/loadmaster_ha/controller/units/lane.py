@@ -334,7 +334,7 @@ class UnitsController(Visitor):
             return
         memory.draining = {name: memory.draining.get(name, now) for name in found.draining}
         inputs = work.wanted
-        if found.converged and not found.draining:
+        if found.converged and found.look_again is None:
             # While something is drained the rest of the same change is still to come, and is no drift.
             memory.settled = inputs
         if not (found.changes or found.held_back):

@@ -113,12 +113,13 @@ def plan_real_servers(
     established = any(
         each.enabled and goals[where].enabled and where not in fresh for where, each in have.items()
     )
-    if fresh and not established and any(each.enabled for each in service.real_servers):
+    quieting = list(_quieting(place, goals, have))
+    if fresh and not established and (quieting or any(each.enabled for each in leaving)):
         # Nobody would serve until the first new one has been checked: what serves now serves on.
         plan.wait(min(pace.left(place.named(where, "new"), pace.first_check) for where in fresh))
         leaving = [each for each in leaving if not each.enabled]
     else:
-        plan.changes.extend(_quieting(place, goals, have))
+        plan.changes.extend(quieting)
     _leave(place, leaving, plan)
     return plan
 
