@@ -139,13 +139,20 @@ def _azure_synced(situation: Situation) -> Condition:
         # What stands in the way is told by Ready; here, what differs because of it.
         return Condition(kind, FALSE, trouble.reason, differences(situation.changes) or trouble.message)
     if situation.changes:
-        reason_word = Reason.DRIFT if situation.held else Reason.APPLYING
-        return Condition(kind, FALSE, reason_word, differences(situation.changes))
+        if situation.held:  # who looks before they let it write wants to know the risks as well
+            told = sentence(differences(situation.changes), _risks(situation))
+            return Condition(kind, FALSE, Reason.DRIFT, told)
+        return Condition(kind, FALSE, Reason.APPLYING, differences(situation.changes))
     if situation.unpublished:
         return Condition(kind, FALSE, Reason.APPLYING, _unpublished_in_words(situation))
-    risks = " ".join(f"{finding.reason}: {finding.message}" for finding in situation.plan.warnings)
-    message = sentence("Azure is as the manifest wants it.", f"Reported: {risks}" if risks else "")
+    message = sentence("Azure is as the manifest wants it.", _risks(situation))
     return Condition(kind, TRUE, Reason.SYNCED, message)
+
+
+def _risks(situation: Situation) -> str:
+    warnings = situation.plan.warnings if situation.plan is not None else ()
+    risks = " ".join(f"{finding.reason}: {finding.message}" for finding in warnings)
+    return f"Reported: {risks}" if risks else ""
 
 
 def _ready(situation: Situation, synced: Condition) -> Condition:
