@@ -10,6 +10,7 @@ about what their management APIs say. All addresses are in 127.0.0.0/8.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from tests.support.scripted_appliance import Habits, ScriptedAppliance
 from tests.support.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from tests.support.live_pairs import LivePairs
     from tests.support.rig import Rig, Stage
@@ -93,12 +94,12 @@ class AppliancePair:
 
 @contextlib.asynccontextmanager
 async def appliance_pair(
-    stage: Stage, group: str, habits: Habits | None = None
+    stage: Stage, group: str, habits: Habits | None = None, *, lease_elsewhere: bool = False
 ) -> AsyncIterator[AppliancePair]:
     """Give an operator, two fresh units, their Secrets, and the manifest, not applied yet."""
     prefix = f"127.{random.randint(200, 254)}.{random.randint(0, 255)}"  # noqa: S311 - no secret
     async with contextlib.AsyncExitStack() as stack:
-        rig = await stack.enter_async_context(rigged(stage, group))
+        rig = await stack.enter_async_context(rigged(stage, group, lease_elsewhere=lease_elsewhere))
         world = await World(rig.arm, group, prefix=prefix).build()
         units = []
         for number in (0, 1):
@@ -126,3 +127,46 @@ async def appliance_pair(
             },
         )
         yield AppliancePair(rig, world, (units[0], units[1]), pair)
+
+
+@contextlib.asynccontextmanager
+async def polled(pair: AppliancePair) -> AsyncIterator[None]:
+    """The balancer asks for the health of both, again and again, the master first."""
+
+    async def poll() -> None:
+        while True:
+            for unit in pair.units:
+                unit.balancer_polls()
+            await asyncio.sleep(0.2)
+
+    task = asyncio.create_task(poll())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+@contextlib.asynccontextmanager
+async def healthy(pair: AppliancePair) -> AsyncIterator[None]:
+    """The health ports of both, and of the frontend, as they answer for a pair that serves."""
+
+    async def serve(address: str, serves: Callable[[], bool]) -> asyncio.Server:
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                await reader.readuntil(b"\r\n\r\n")
+                status = b"200 OK" if serves() else b"503 Service Unavailable"
+                writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                await writer.drain()
+            writer.close()
+
+        return await asyncio.start_server(answer, address, 8444)
+
+    units = pair.units
+    frontend = units[0].own_address.rpartition(".")[0] + ".100"
+    servers = [await serve(unit.own_address, lambda unit=unit: unit.serves) for unit in units]
+    servers.append(await serve(frontend, lambda: any(unit.serves for unit in units)))
+    try:
+        yield
+    finally:
+        for server in servers:
+            server.close()

@@ -46,6 +46,7 @@ class Rig:
     pairs: LivePairs
     proxy: ArmProxy
     operator: OperatorProcess
+    lease_namespace: str
 
     async def kill_operator(self) -> None:
         """`kill -9`."""
@@ -57,26 +58,33 @@ class Rig:
         The killed one leaves its Lease behind, held for up to 15 s. It is deleted here, to save the time:
         the election has tests of its own.
         """
-        lease = f"/apis/coordination.k8s.io/v1/namespaces/{self.pairs.namespace}/leases/loadmaster-operator"
+        lease = f"/apis/coordination.k8s.io/v1/namespaces/{self.lease_namespace}/leases/loadmaster-operator"
         with contextlib.suppress(ApiError):
             await self.pairs.request("DELETE", lease)
         await asyncio.to_thread(self.operator.start)
 
 
 @asynccontextmanager
-async def rigged(stage: Stage, name: str) -> AsyncIterator[Rig]:
-    """Put a rig up in a new namespace, with sound credentials in the Secret `azure`; take it down again."""
+async def rigged(stage: Stage, name: str, *, lease_elsewhere: bool = False) -> AsyncIterator[Rig]:
+    """Put a rig up in a new namespace, with sound credentials in the Secret `azure`; take it down again.
+
+    With `lease_elsewhere` the operator is no guest of its pairs' namespace, which may then be deleted.
+    """
     directory = stage.directory / name
     async with (
         Arm(stage.emulator.url, stage.emulator.ca_file) as arm,
         ArmProxy(stage.emulator.url, stage.emulator.ca_file, directory) as proxy,
     ):
         namespace = await asyncio.to_thread(stage.plane.create_namespace, name)
-        operator = OperatorProcess(stage.plane, namespace, proxy.url, proxy.ca_file, directory)
+        lease_namespace = namespace
+        if lease_elsewhere:
+            lease_namespace = await asyncio.to_thread(stage.plane.create_namespace, f"{name}-operator")
+        flags = {"lease_namespace": lease_namespace}
+        operator = OperatorProcess(stage.plane, namespace, proxy.url, proxy.ca_file, directory, flags=flags)
         pairs = LivePairs(stage.plane, namespace, operator.tail)
         await pairs.put_secret()
         try:
             await asyncio.to_thread(operator.start)
-            yield Rig(arm, pairs, proxy, operator)
+            yield Rig(arm, pairs, proxy, operator, lease_namespace)
         finally:
             await asyncio.to_thread(operator.kill)
