@@ -307,7 +307,7 @@ def test_a_full_status_is_stored_as_written(pairs):
                 state=ObservedState.ACTIVE,
                 firmware="7.2.54.12.22642.RELEASE",
                 identity="1234567",
-                certificate_fingerprint="ab" * 32,
+                certificate_fingerprint=":".join(["AB"] * 32),
                 secret_version="cd" * 16,
                 mode_written_at_boot="Fri, 08 Aug 25 10:07:09 UTC",
             ),

@@ -1,5 +1,6 @@
-"""What Azure's side has against a pair that no person has to resolve: risks, told in the message of AzureSynced
-with their remedy, and what passes by itself.
+"""What Azure's side has against a pair that no person has to resolve: risks, and what passes by itself.
+
+Risks are told with their remedy in the message of AzureSynced; while something is in the way, its reason.
 
 What stops a pair is in test_bad_input_prerequisites.py. Each case has a resource group of its own; all share
 one operator. What the reasons mean stands in docs/azure.md.

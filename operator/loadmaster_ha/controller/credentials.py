@@ -120,7 +120,7 @@ class PairSessions:
             return CredentialsProblem(Reason.SECRET_UNREADABLE, message)
         if secret is None:
             return CredentialsProblem(
-                Reason.SECRET_NOT_FOUND, f"{where} does not exist; create it or correct the name."
+                Reason.SECRET_NOT_FOUND, f"{where} does not exist. Create it or correct the name."
             )
         try:
             return read_secret(_decoded(secret.get("data") or {}))

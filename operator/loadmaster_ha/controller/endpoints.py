@@ -132,10 +132,17 @@ def read_node(body: Mapping[str, Any]) -> NodeFacts:
 
 
 def real_servers(
-    wanted: RealServersFrom, protocol: Protocol, facts: ClusterFacts
+    wanted: RealServersFrom, namespace: str, protocol: Protocol, facts: ClusterFacts
 ) -> Reading[tuple[RealServer, ...]]:
-    """The real servers, in order of address and port; `Absent` where the reference leads to nothing."""
-    name = wanted.service.name
+    """The real servers, in order of address and port; `Absent` where the reference leads to nothing.
+
+    Args:
+        wanted: the reference.
+        namespace: the pair's, and with that the Service's.
+        protocol: of the published service.
+        facts: what is known of the Service.
+    """
+    name = f"{namespace}/{wanted.service.name}"
     if facts.service is None:
         return Absent("ServiceNotFound", f"There is no Service {name}.")
     if facts.service.external_name:

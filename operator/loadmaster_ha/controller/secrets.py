@@ -56,12 +56,19 @@ class SecretName(NamedTuple):
 
 
 class SecretProblem(Exception):  # noqa: N818 - reads as what is the case
-    """A Secret cannot be used: `reason` and `message` (with the field that names it) are for conditions."""
+    """A Secret cannot be used: `reason` and `message` (with the field that names it) are for conditions.
 
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(message)
+    Args:
+        reason: the word for it.
+        problem: what is wrong, a sentence with the field; for who has a remedy of their own.
+        remedy: what helps, a sentence.
+    """
+
+    def __init__(self, reason: Reason, problem: str, remedy: str = "") -> None:
         self.reason = reason
-        self.message = message
+        self.problem = problem
+        self.message = f"{problem} {remedy}" if remedy else problem
+        super().__init__(self.message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +157,8 @@ class Secrets:
         if isinstance(found, SecretContent):
             return found
         if found is None:
-            message = f"{about(name, field_path)} does not exist; create it or correct the name."
-            raise SecretProblem(Reason.SECRET_NOT_FOUND, message)
+            problem = f"{about(name, field_path)} does not exist."
+            raise SecretProblem(Reason.SECRET_NOT_FOUND, problem, "Create it or correct the name.")
         raise _in_words(found, about(name, field_path))
 
     def doubt(self, name: SecretName) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from loadmaster_ha.azure.outcomes import Operation
+from loadmaster_ha.controller import finding_words
 from loadmaster_ha.controller.conditions import (
     Condition,
     ConditionStatus,
@@ -19,15 +20,12 @@ from loadmaster_ha.controller.conditions import (
 )
 from loadmaster_ha.domain.findings import Finding, WithFindings
 from loadmaster_ha.planning.changes import Change, Plan, Put
-from loadmaster_ha.planning.reasons import problem_of
 
 PENDING_LIMIT: Final = 20
 PENDING_LENGTH: Final = 256
 DIFFERENCES_LIMIT: Final = 50
 DIFFERENCES_SHOWN: Final = 10
 DIFFERENCE_LENGTH: Final = 200
-OTHERS_SHOWN: Final = 5
-"""Findings told beside the first; who has that many knows where to begin."""
 
 TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
 
@@ -133,26 +131,19 @@ def _azure_synced(situation: Situation) -> Condition:
     if situation.plan is None or situation.plan.waiting:
         reason = trouble or Obstacle(Reason.NOT_OBSERVED, "Azure has not been read yet.")
         return Condition(kind, UNKNOWN, reason.reason, reason.message)
+    risks = finding_words.reported(situation.plan.warnings)
     if situation.operation is not None:
         return Condition(kind, FALSE, Reason.OPERATION_RUNNING, _running(situation.operation))
     if trouble is not None:
         # What stands in the way is told by Ready; here, what differs because of it.
         return Condition(kind, FALSE, trouble.reason, differences(situation.changes) or trouble.message)
     if situation.changes:
-        if situation.held:  # who looks before they let it write wants to know the risks as well
-            told = sentence(differences(situation.changes), _risks(situation))
-            return Condition(kind, FALSE, Reason.DRIFT, told)
-        return Condition(kind, FALSE, Reason.APPLYING, differences(situation.changes))
+        # Who looks before they let it write wants to know the risks as well.
+        told = sentence(differences(situation.changes), risks if situation.held else "")
+        return Condition(kind, FALSE, Reason.DRIFT if situation.held else Reason.APPLYING, told)
     if situation.unpublished:
         return Condition(kind, FALSE, Reason.APPLYING, _unpublished_in_words(situation))
-    message = sentence("Azure is as the manifest wants it.", _risks(situation))
-    return Condition(kind, TRUE, Reason.SYNCED, message)
-
-
-def _risks(situation: Situation) -> str:
-    warnings = situation.plan.warnings if situation.plan is not None else ()
-    risks = " ".join(f"{finding.reason}: {finding.message}" for finding in warnings)
-    return f"Reported: {risks}" if risks else ""
+    return Condition(kind, TRUE, Reason.SYNCED, sentence("Azure is as the manifest wants it.", risks))
 
 
 def _ready(situation: Situation, synced: Condition) -> Condition:
@@ -303,18 +294,8 @@ def _running(operation: Operation | None) -> str:
 
 
 def joined(findings: tuple[Finding, ...], *, blocking: bool) -> Obstacle | None:
-    """The first finding whole, some of the others; a remedy is told once for each reason."""
-    if not findings:
-        return None
-    first, *others = findings
-    told, message = {first.reason}, first.message
-    for finding in others[:OTHERS_SHOWN]:
-        text = problem_of(finding) if finding.reason in told else finding.message
-        message += f" Also {finding.reason}: {text}"
-        told.add(finding.reason)
-    if len(others) > OTHERS_SHOWN:
-        message += f" And {len(others) - OTHERS_SHOWN} more."
-    return Obstacle(first.reason, message, blocking)
+    """Findings as one obstacle, which has the reason of the first; None without any."""
+    return Obstacle(findings[0].reason, finding_words.joined(findings), blocking) if findings else None
 
 
 def sentence(first: str, second: str) -> str:

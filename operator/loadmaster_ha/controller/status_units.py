@@ -15,8 +15,10 @@ from loadmaster_ha.controller.conditions import (
     Reason,
     shortened,
 )
+from loadmaster_ha.controller.finding_words import reported
 from loadmaster_ha.controller.status import PENDING_LENGTH, PENDING_LIMIT, Obstacle, Outlook, sentence
 from loadmaster_ha.controller.unit_words import summary
+from loadmaster_ha.domain.fingerprints import for_people
 from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.domain.unit_changes import UnitChange
 from loadmaster_ha.domain.units import UnitKind
@@ -108,8 +110,8 @@ def _synced(situation: UnitsSituation) -> Condition:  # noqa: PLR0911 - the firs
         return Condition(kind, FALSE, Reason.REBOOT_OWED, owed)
     if situation.deleting and situation.cleaned:
         return Condition(kind, FALSE, Reason.CLEANING_UP, "Nothing of this pair is left on the units.")
-    risks = " ".join(f"{finding.reason}: {finding.message}" for finding in situation.plan.warnings)
-    message = sentence("Both units are as the manifest wants them.", f"Reported: {risks}" if risks else "")
+    risks = reported(situation.plan.warnings)
+    message = sentence("Both units are as the manifest wants them.", risks)
     return Condition(kind, TRUE, Reason.SYNCED, message)
 
 
@@ -182,7 +184,7 @@ def row_fields(row: UnitRow) -> dict[str, Any]:
         "address": row.address,
         "kind": row.kind.value if row.kind is not None else "",
         "firmware": row.firmware[:64],
-        "certificateFingerprint": row.fingerprint,
+        "certificateFingerprint": for_people(row.fingerprint),
         "identity": row.record.identity[:128],
         "secretVersion": row.record.secret_version,
         "modeWrittenAtBoot": row.record.mode_written_at_boot[:64],

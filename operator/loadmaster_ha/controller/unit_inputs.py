@@ -131,7 +131,7 @@ class UnitInputs:
         try:
             content = await self._secrets.read(name, shared_secret.SUBJECT, fresh=fresh)
         except SecretProblem as problem:
-            return "", Unknown(_SHARED_SECRET_REASONS[problem.reason].value, problem.message)
+            return "", Unknown(_SHARED_SECRET_REASONS[problem.reason].value, problem.problem)
         except KubernetesError as problem:
             return "", Unknown(UnitReason.SHARED_SECRET_NOT_READ.value, str(problem))
         secret = _checked_secret(content, reference.key, about(name, shared_secret.SUBJECT))
@@ -173,7 +173,7 @@ class UnitInputs:
             content = await self._secrets.read(name, path, fresh=fresh)
         except SecretProblem as problem:
             kind = Unknown if problem.reason is Reason.SECRET_UNREADABLE else Absent
-            return _FoundCertificate(kind(problem.reason.value, problem.message))
+            return _FoundCertificate(kind(problem.reason.value, problem.problem))
         except KubernetesError as problem:
             return _FoundCertificate(Unknown("KubernetesUnreachable", str(problem)))
         key = PairKey(target.identity.namespace, target.identity.name)
@@ -211,9 +211,12 @@ class UnitInputs:
                 continue
             wanted = virtual.real_servers_from
             nodes = wanted.mode is KubernetesRealServers.NODES
-            facts = self._cluster.facts(target.identity.namespace, wanted.service.name, nodes=nodes)
+            namespace = target.identity.namespace
+            facts = self._cluster.facts(namespace, wanted.service.name, nodes=nodes)
             found[service.name] = (
-                real_servers(wanted, service.protocol, facts.value) if isinstance(facts, Present) else facts
+                real_servers(wanted, namespace, service.protocol, facts.value)
+                if isinstance(facts, Present)
+                else facts
             )
         return found
 

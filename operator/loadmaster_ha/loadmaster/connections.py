@@ -18,6 +18,7 @@ import aiohttp
 from aiohttp.client_reqrep import ClientResponse
 from yarl import URL
 
+from loadmaster_ha.domain.fingerprints import for_people
 from loadmaster_ha.loadmaster import trust as trusts
 from loadmaster_ha.loadmaster.answers import MAXIMUM_ANSWER
 from loadmaster_ha.loadmaster.faults import FaultReason, UnitFault
@@ -218,7 +219,7 @@ class Connections:
             )
             fingerprint = certificate.fingerprint if certificate else None
             why = _why_not_verified(problem)
-        shown = f" with the fingerprint {fingerprint}" if fingerprint else ""
+        shown = f" with the SHA-256 fingerprint {for_people(fingerprint)}" if fingerprint else ""
         raise UnitFault(
             FaultReason.CERTIFICATE_NOT_TRUSTED,
             f"{exchange.endpoint} shows a certificate{shown} that is not trusted: {why}. Nothing was sent.",

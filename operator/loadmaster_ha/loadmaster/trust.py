@@ -16,6 +16,8 @@ from typing import Final, TypeAlias
 import aiohttp
 from cryptography import x509
 
+from loadmaster_ha.domain import fingerprints
+
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 _MOST_CONTEXTS: Final = 256
 
@@ -31,7 +33,7 @@ class Pinned:
     fingerprint: str
 
     def __post_init__(self) -> None:
-        plain = self.fingerprint.replace(":", "").strip().lower()
+        plain = fingerprints.plain(self.fingerprint)
         if not _HEX.fullmatch(plain):
             raise ValueError("a SHA-256 fingerprint has 64 hexadecimal digits, with or without colons")
         object.__setattr__(self, "fingerprint", plain)

@@ -14,6 +14,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from loadmaster_ha.domain.fingerprints import plain
 from loadmaster_ha.domain.units import Certificate
 from loadmaster_ha.loadmaster.calling import Caller
 from loadmaster_ha.loadmaster.faults import FaultReason, UnitFault
@@ -52,8 +53,8 @@ def fingerprint_of(pem: str | bytes) -> str | None:
 
 
 def _told(row: Mapping[str, Json]) -> str | None:
-    plain = str(row.get("fingerprint") or "").replace(":", "").strip().lower()
-    return plain if _HEX.fullmatch(plain) else None
+    told = plain(str(row.get("fingerprint") or ""))
+    return told if _HEX.fullmatch(told) else None
 
 
 async def _read(client: Caller, name: str) -> str | None:

@@ -393,12 +393,6 @@ def finding(reason: Reason, subject: object, what: str, *, severity: Severity | 
     )
 
 
-def problem_of(found: Finding) -> str:
-    """A finding's message without the reason's remedy, for where that has been told already."""
-    remedy = next((each.remedy for reason, each in CATALOGUE.items() if reason.value == found.reason), None)
-    return found.message if remedy is None else found.message.removesuffix(f" {remedy}")
-
-
 def reasons_table() -> str:
     """The catalogue as the table of the documentation."""
     lines = ["| Reason | Effect | What it means | What to do |", "| --- | --- | --- | --- |"]

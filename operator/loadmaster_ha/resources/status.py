@@ -166,8 +166,9 @@ class UnitStatus(Model):
     last_seen_time: Timestamp | None = None
     """While the unit does not answer: when it did last."""
 
-    certificate_fingerprint: Annotated[str, Field(max_length=64)] | None = None
-    """SHA-256 fingerprint of the certificate that the unit showed last."""
+    certificate_fingerprint: Annotated[str, Field(max_length=95)] | None = None
+    """SHA-256 fingerprint of the certificate that the unit showed last, in the form that `openssl x509
+    -fingerprint -sha256` prints."""
 
     identity: Annotated[str, Field(max_length=128)] | None = None
     """What tells this unit from a fresh one at the same address."""

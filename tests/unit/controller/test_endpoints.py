@@ -57,7 +57,7 @@ def node(address="10.0.1.1", ready="True", labels=None, taints=(), **metadata):
 
 def found(facts, port="http", protocol=Protocol.TCP, **more):
     wanted = RealServersFrom.model_validate({"service": {"name": "shop", "port": port}, **more})
-    result = real_servers(wanted, protocol, facts)
+    result = real_servers(wanted, "edge", protocol, facts)
     if isinstance(result, Present):
         return [f"{each.address}:{each.port}" for each in result.value]
     return result
@@ -135,7 +135,7 @@ def test_of_two_families_only_ipv4_is_taken():
 @pytest.mark.parametrize(
     ("facts", "port", "reason", "words"),
     [
-        (ClusterFacts(None), "http", "ServiceNotFound", "There is no Service shop"),
+        (ClusterFacts(None), "http", "ServiceNotFound", "There is no Service edge/shop"),
         (ClusterFacts(service()), "htp", "PortNotFound", r"no TCP port htp \(its ports: http \(TCP/80\)\)"),
         (ClusterFacts(service({"port": 53, "protocol": "UDP"})), "53", "PortNotFound", r"its ports: UDP/53"),
         (ClusterFacts(service(type="ExternalName")), "http", "NoEndpoints", "ExternalName"),

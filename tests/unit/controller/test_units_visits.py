@@ -416,7 +416,7 @@ async def test_a_wrong_certificate_is_told_with_the_unit_and_nothing_is_written(
     assert (told["status"], told["reason"]) == ("Unknown", "CertificateNotTrusted")
     assert "10.0.2.5:8443 shows ab12" in told["message"]
     slave = next(row for row in stage.cluster.body["status"]["units"] if row["role"] == "Slave")
-    assert slave["certificateFingerprint"] == "ab12"
+    assert slave["certificateFingerprint"] == "AB:12"
     assert not any(isinstance(change, WriteMode | Reboot) for change in stage.units.writes)
 
 

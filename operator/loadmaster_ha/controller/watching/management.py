@@ -101,7 +101,8 @@ class UnitRounds:
             try:
                 pause = await self._round()
             except UnitFault as fault:
-                pause = self._failed(Unknown(fault.reason.value, str(fault)))
+                # Without its remedy: the diagnosis has one of its own.
+                pause = self._failed(Unknown(fault.reason.value, fault.message))
             except Exception:
                 # One unit's odd answer must not end the watch on all others.
                 log.exception("A unit was not understood: this is a bug")

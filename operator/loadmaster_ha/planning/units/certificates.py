@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from loadmaster_ha.domain.findings import Finding
+from loadmaster_ha.domain.fingerprints import plain
 from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.domain.reading import Absent, Present, Reading, Unknown
 from loadmaster_ha.domain.unit_changes import DeleteCertificate, PutCertificate
@@ -67,7 +68,7 @@ def plan_certificate(
         what = f"Certificate {name} of the {role.lower()} cannot be read back"
         told = finding(ServiceReason.CERTIFICATE_NOT_COMPARABLE, subject, what)
         return CertificatePlan(name, stored, None, (told,))
-    if have is not None and _plain(have.fingerprint or "") == _plain(wanted.value.fingerprint):
+    if have is not None and plain(have.fingerprint or "") == plain(wanted.value.fingerprint):
         return CertificatePlan(name, stored)
     return CertificatePlan(
         name, stored, PutCertificate(role, name, wanted.value.fingerprint, replaces=stored)
@@ -119,7 +120,3 @@ def _unread(service: Service, subject: str, role: Role, store: Absent | Unknown)
     why = f"{store.reason}: {store.message}" if isinstance(store, Unknown) else NOT_READ.message
     what = f"Whether the {role.lower()} has the certificate of service {service.name!r} is not known: {why}"
     return finding(ServiceReason.CERTIFICATE_UNKNOWN, subject, what)
-
-
-def _plain(fingerprint: str) -> str:
-    return fingerprint.replace(":", "").lower()

@@ -101,7 +101,9 @@ CATALOGUE: Final[dict[Reason, Explanation]] = {
         "Use 8 to 127 letters, digits and punctuation: no space, no apostrophe, nothing outside of ASCII.",
     ),
     Reason.SHARED_SECRET_NOT_READ: Explanation(
-        _W, "The Secret of the Partner Shared Secret could not be read.", "Nothing, if it passes."
+        _W,
+        "The Secret of the Partner Shared Secret could not be read.",
+        "Nothing, if it passes; the message says what was answered.",
     ),
     Reason.SHARED_SECRET_NOT_SUPPORTED: Explanation(
         _I,

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from functools import singledispatch
+from typing import Final
 
 from loadmaster_ha.domain.differences import Difference
+from loadmaster_ha.domain.fingerprints import for_people
 from loadmaster_ha.domain.unit_changes import (
     AddRealServer,
     AddService,
@@ -21,6 +23,9 @@ from loadmaster_ha.domain.unit_changes import (
     WriteSharedSecret,
 )
 from loadmaster_ha.domain.virtual_services import RealServer, VirtualService
+
+_ENOUGH: Final = len("AB:CD:EF:01:23:45:67:89")
+"""Of a fingerprint, to tell one certificate from another."""
 
 
 def in_words(change: UnitChange) -> str:
@@ -62,7 +67,7 @@ def _(change: Reboot) -> str:
 @_what.register
 def _(change: PutCertificate) -> str:
     verb = "replace" if change.replaces else "install"
-    return f"{verb} certificate {change.name} (SHA-256 {change.fingerprint[:16]}...)"
+    return f"{verb} certificate {change.name} (SHA-256 {for_people(change.fingerprint)[:_ENOUGH]}...)"
 
 
 @_what.register

@@ -1,0 +1,53 @@
+"""Several findings in one message: each reason's remedy is told once, and not more than a person reads.
+
+`planning` gives each finding the remedy of its reason. Here it is taken away again where the same reason was
+told just before. Used by `status` and `status_units`.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from loadmaster_ha.domain.findings import Finding
+from loadmaster_ha.loadmaster.faults import EXPLANATIONS
+from loadmaster_ha.planning import reasons as azure
+from loadmaster_ha.planning.units import reasons as units
+from loadmaster_ha.planning.units import service_reasons as services
+
+OTHERS_SHOWN: Final = 5
+"""Findings told beside the first; who has that many knows where to begin."""
+
+
+def joined(findings: Sequence[Finding]) -> str:
+    """The first finding whole, some of the others."""
+    first, *others = findings
+    told, message = {first.reason}, first.message
+    for finding in others[:OTHERS_SHOWN]:
+        message += f" Also {finding.reason}: {_beside(finding, told)}"
+    if len(others) > OTHERS_SHOWN:
+        message += f" And {len(others) - OTHERS_SHOWN} more."
+    return message
+
+
+def reported(warnings: Sequence[Finding]) -> str:
+    """Risks that hold nothing up; empty when there are none."""
+    told: set[str] = set()
+    risks = " ".join(f"{finding.reason}: {_beside(finding, told)}" for finding in warnings)
+    return f"Reported: {risks}" if risks else ""
+
+
+def _beside(finding: Finding, told: set[str]) -> str:
+    """A finding's message, without the remedy when its reason is in `told`, which it is put into."""
+    message = finding.message
+    if finding.reason in told:
+        for remedy in _remedies(finding.reason):
+            message = message.replace(f" {remedy}", "", 1)
+    told.add(finding.reason)
+    return message
+
+
+def _remedies(reason: str) -> Iterator[str]:
+    """What helps, by whatever has this word for a reason."""
+    for catalogue in (azure.CATALOGUE, units.CATALOGUE, services.CATALOGUE, EXPLANATIONS):
+        for word, explanation in catalogue.items():
+            if word.value == reason:
+                yield explanation.remedy
