@@ -1,5 +1,7 @@
 """What the operator does with Azure shows in its figures: real API server, requests to the emulated ARM."""
 
+import asyncio
+
 import pytest
 from tests.support.live_pairs import manifest
 from tests.support.world import World
@@ -14,6 +16,16 @@ COUNTED = (
     "loadmaster_reconcile_duration_seconds_count",
     "loadmaster_reconcile_total",
 )
+REASON = "loadmaster_condition_reason{"
+DEPTH = 'loadmaster_queue_depth{kind="LoadMasterPair"}'
+
+
+async def until_metrics(rig, holds):
+    """Wait until the figures are so; the figures."""
+    async with asyncio.timeout(60):
+        while not holds(samples := rig.operator.metrics()):  # noqa: ASYNC110 - the operator is another process
+            await asyncio.sleep(0.05)
+    return samples
 
 
 def total(samples, name):
@@ -24,7 +36,7 @@ async def test_work_on_azure_shows_in_the_figures(rig):
     before = rig.operator.metrics()
     world = await World(rig.arm, "figures").build()
     await rig.arm.add_fault(
-        count=3,
+        count=0,
         verb="GET",
         path="(?i)/resourceGroups/figures/",
         status=429,
@@ -33,12 +45,10 @@ async def test_work_on_azure_shows_in_the_figures(rig):
         retryAfter=1,
     )
     await rig.pairs.apply(manifest(world, rig.pairs.namespace, "figures"))
-    await rig.pairs.until(lambda pair: (pair or {}).get("status"), "has a status", "figures")
-    reasons = {key for key in rig.operator.metrics() if key.startswith("loadmaster_condition_reason{")}
+    await until_metrics(rig, lambda samples: any(REASON in key and "figures" in key for key in samples))
+    await rig.arm.clear_faults()
     await rig.pairs.ready("figures")
-    after = rig.operator.metrics()
+    after = await until_metrics(rig, lambda samples: samples[DEPTH] == 0)
     for name in COUNTED:
         assert total(after, name) > total(before, name), f"{name} has not moved"
     assert 0 < after["loadmaster_azure_budget_ratio"] < 1
-    assert after['loadmaster_queue_depth{kind="LoadMasterPair"}'] == 0
-    assert any("figures" in key for key in reasons)

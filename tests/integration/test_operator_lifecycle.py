@@ -113,6 +113,7 @@ async def test_drift_is_repaired_told_and_counted(rig):
     before = await world.snapshot()
     await world.arm.edit(world.balancer, remove_rule("https"))
     await look(rig, "drift", "at the drift")
+    await rig.pairs.told("DriftRepaired", name="drift")
     await rig.pairs.until(
         lambda found: is_ready(found) and condition(found, "Reconciling")["status"] == "False",
         "repaired",

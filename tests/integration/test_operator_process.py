@@ -49,6 +49,13 @@ async def replica(stage, rig, name, *, proxy=None, flags=None):
             await asyncio.to_thread(operator.kill)
 
 
+async def until_probed(operator, path):
+    """Wait until a probe succeeds."""
+    async with asyncio.timeout(60):
+        while operator.get("health", path) != (200, "ok\n"):  # noqa: ASYNC110 - another process
+            await asyncio.sleep(0.1)
+
+
 async def lease(rig):
     path = f"/apis/coordination.k8s.io/v1/namespaces/{rig.pairs.namespace}/leases/loadmaster-operator"
     return (await rig.pairs.request("GET", path))["spec"]
@@ -66,7 +73,7 @@ async def test_of_two_replicas_exactly_one_writes_and_the_other_takes_over(stage
             assert standby.metrics()["loadmaster_leader"] == 0
             assert proxy.exchanges == [], "the standby talked to Azure"
             assert not any('name="web"' in name for name in standby.metrics()), "pairs belong to the leader"
-            assert standby.get("health", "/readyz") == (200, "ok\n"), "a standby can take over"
+            await until_probed(standby, "/readyz")  # it can take over
             holder = (await lease(rig))["holderIdentity"]
 
             # A clean end gives the Lease back: the successor need not wait for it to run out.
@@ -124,6 +131,9 @@ async def test_the_late_write_of_a_frozen_leader_fails_and_nothing_follows(stage
             go_on.set()
             rig.operator.thaw()
             assert await asyncio.to_thread(rig.operator.wait) == 1, "a leader that lost its Lease ends"
+            async with asyncio.timeout(60):
+                while late.status is None:  # noqa: ASYNC110 - answered to a process that has ended by now
+                    await asyncio.sleep(0.05)
             assert late.status == 412
             assert rig.proxy.writes[-1] is late, "something followed the late write"
             assert_same(azure, await world.snapshot(exact=True), "Azure was written to by the former leader")
@@ -163,10 +173,8 @@ async def test_a_running_operation_is_gone_on_with_after_a_restart(stage):
 async def test_probes_and_metrics_tell_the_truth(stage):
     async with rigged(stage, "probes") as rig:
         await asyncio.to_thread(rig.operator.wait_for_log, leads, LEADS)
-        async with asyncio.timeout(30):
-            while rig.operator.get("health", "/readyz")[0] != 200:  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.1)
-        assert rig.operator.get("health", "/healthz") == (200, "ok\n")
+        await until_probed(rig.operator, "/readyz")
+        await until_probed(rig.operator, "/healthz")
         samples = rig.operator.metrics()
         assert samples["loadmaster_watch_last_event_timestamp_seconds"] > 0
         assert samples["loadmaster_leader"] == 1

@@ -154,9 +154,7 @@ SICK = {
 @pytest.mark.parametrize("name", ["all is well"])
 async def test_a_sound_pair_says_so_in_every_condition(pairs, name):
     await pairs.told(name)
-    found = await pairs.rig.pairs.get("all-is-well")
-    shown = {each["type"]: (each["status"], each["reason"]) for each in found["status"]["conditions"]}
-    assert shown == {
+    wanted = {
         "Ready": ("True", "Synced"),
         "Reconciling": ("False", "Idle"),
         "Stalled": ("False", "ProgressPossible"),
@@ -169,6 +167,12 @@ async def test_a_sound_pair_says_so_in_every_condition(pairs, name):
         "VersionsMatch": ("True", "SameVersion"),
         "RebootRequired": ("False", "NoRebootOwed"),
     }
+
+    def shown(pair):
+        conditions = pair["status"]["conditions"]
+        return {each["type"]: (each["status"], each["reason"]) for each in conditions} == wanted
+
+    await pairs.rig.pairs.until(shown, f"the conditions are {wanted}", "all-is-well")
 
 
 @pytest.mark.parametrize("name", SICK)

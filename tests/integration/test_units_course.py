@@ -4,11 +4,10 @@ The real operator on a real API server, two scripted appliances, Azure emulated.
 """
 
 import asyncio
-import contextlib
 
 import pytest
 import pytest_asyncio
-from tests.support.appliance_pairs import appliance_pair
+from tests.support.appliance_pairs import appliance_pair, healthy, polled
 from tests.support.emulator import running_emulator
 from tests.support.live_pairs import condition
 from tests.support.rig import Stage
@@ -24,49 +23,6 @@ async def stage(control_plane, crd, tmp_path_factory):
     """Give an Azure whose networks may lie on loopback, where the units are."""
     async with running_emulator("--allow-loopback-networks") as emulator:
         yield Stage(control_plane, emulator, tmp_path_factory.mktemp("stage"))
-
-
-@contextlib.asynccontextmanager
-async def polled(pair):
-    """The balancer asks for the health of both, again and again."""
-
-    async def poll():
-        while True:
-            for unit in pair.units:
-                unit.balancer_polls()
-            await asyncio.sleep(0.2)
-
-    task = asyncio.create_task(poll())
-    try:
-        yield
-    finally:
-        task.cancel()
-
-
-@contextlib.asynccontextmanager
-async def healthy(pair):
-    """The health ports of both, and of the frontend, as they answer for a pair that serves."""
-
-    async def serve(address, serves):
-        async def answer(reader, writer):
-            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-                await reader.readuntil(b"\r\n\r\n")
-                status = b"200 OK" if serves() else b"503 Service Unavailable"
-                writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-                await writer.drain()
-            writer.close()
-
-        return await asyncio.start_server(answer, address, 8444)
-
-    units = pair.units
-    frontend = units[0].own_address.rpartition(".")[0] + ".100"
-    servers = [await serve(unit.own_address, lambda unit=unit: unit.serves) for unit in units]
-    servers.append(await serve(frontend, lambda: any(unit.serves for unit in units)))
-    try:
-        yield
-    finally:
-        for server in servers:
-            server.close()
 
 
 def written(pair):
@@ -139,9 +95,15 @@ async def test_a_new_shared_secret_is_written_to_both_once_and_reboots_nobody(st
 async def test_manual_reboots_are_asked_for_with_what_to_do_and_noticed(stage):
     async with appliance_pair(stage, "units-manual") as pair, polled(pair):
         await pair.apply(services=[], policy={"reboots": "Manual"})
-        told = await pair.pairs.condition("RebootRequired", "True", "RebootOwed")
-        assert "Master" in told["message"]
-        assert "Slave" in told["message"]
+        found = await pair.pairs.until(
+            lambda found: all(
+                f"{role}: " in condition(found, "RebootRequired").get("message", "")
+                for role in ("Master", "Slave")
+            ),
+            "reboots of both are owed",
+        )
+        told = condition(found, "RebootRequired")
+        assert (told["status"], told["reason"]) == ("True", "RebootOwed")
         assert "reboot" in told["message"].lower()
         await asyncio.sleep(3)
         assert [unit.boots for unit in pair.units] == [0, 0]
@@ -167,7 +129,7 @@ async def test_credentials_that_were_refused_are_not_tried_again_by_the_next_pro
             await pair.pairs.annotate(look="now")
             await asyncio.sleep(4)
         assert len(pair.units[1].calls) == tried
-        assert condition(await pair.pairs.get(), "HASynced")["reason"] == "Unauthorized"
+        await pair.pairs.condition("HASynced", "Unknown", "Unauthorized")
         await pair.pairs.put_secret("lm-1-login", username="bal", password=pair.units[1].password)
         await pair.pairs.annotate(look="again")
         await pair.synced()

@@ -83,6 +83,26 @@ async def services(unit: Unit) -> JSON:
     return made
 
 
+async def until_both_have_the_service(first: FirstPair) -> None:
+    """Wait until both units have the published service with its real servers, and no other one.
+
+    The operator writes to the active unit; the other one gets it from there.
+    """
+    for unit in first.units:
+
+        def is_published(found: JSON, unit: Unit = unit) -> bool:
+            servers = {place: each["servers"] for place, each in found.items()}
+            return servers == {f"{unit.address}:{first.port}": sorted(first.lab.web)}
+
+        what = f"unit {unit.number} has the service, and nothing else"
+        await eventually(lambda unit=unit: services(unit), is_published, what)
+
+
+async def until_served(first: FirstPair) -> None:
+    """Wait until a client gets an answer through the frontend: a new rule is in force a moment later."""
+    await eventually(first.client().get, lambda answer: answer.ok, "a client is served")
+
+
 async def servers_of(unit: Unit, port: int) -> list[str]:
     """The real servers of the unit's virtual service on a port; none where there is no such service."""
     try:

@@ -150,6 +150,18 @@ class LivePairs:
         listed = await self.request("GET", f"/apis/events.k8s.io/v1/namespaces/{self.namespace}/events")
         return [event for event in listed["items"] if event.get("regarding", {}).get("name") == name]
 
+    async def told(
+        self, reason: str, holds: Callable[[list[str]], object] = bool, name: str = "web"
+    ) -> list[str]:
+        """Wait until the notes of the Events with a reason are as wanted (by default: one is there)."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            notes = [str(each["note"]) for each in await self.events(name) if each["reason"] == reason]
+            if holds(notes):
+                return notes
+            assert time.monotonic() < deadline, f"Events {reason} of {name}: {notes}\n{self.log()}"
+            await asyncio.sleep(0.1)
+
     async def until(
         self,
         wanted: Callable[[JSON | None], object],

@@ -204,11 +204,11 @@ async def test_with_tcp_reset_an_idle_connection_is_reset_on_both_sides(start_si
 
 
 async def test_a_connection_in_use_is_not_idle(pair_of):
-    site, _ = await pair_of(idle_timeout=1.0)
+    site, _ = await pair_of(idle_timeout=2.5)
     reader, writer = await site.connect()
     await reader.readline()
     for number in range(8):
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(0.4)
         writer.write(f"{number}\n".encode())
         assert await asyncio.wait_for(reader.readline(), 5) == f"{number}\n".encode()
     writer.close()

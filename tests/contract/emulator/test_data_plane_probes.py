@@ -161,6 +161,7 @@ async def test_a_stopped_machine_is_not_probed(pair_of):
     await site.azure.arm("POST", site.azure.compute("virtualMachines", "lm-1") + "/deallocate")
     found = await eventually(site.probes, lambda seen: len(seen) == 1)
     assert found[0]["member"] == site.member_id(0).lower()
+    await asyncio.sleep(0.6)  # what was under way
     count = len(backends[1].probed_from)
     await asyncio.sleep(0.6)
     assert len(backends[1].probed_from) == count

@@ -240,16 +240,17 @@ async def test_calls_go_one_at_a_time_in_the_order_in_which_they_were_made(clien
 async def test_a_burst_of_calls_keeps_below_the_limit_of_the_unit(client_of):
     async with LiteralUnit(answers=lambda _: DONE_V2) as unit:
         client = await client_of(unit, version=Version.V2)
+        began = time.monotonic()
         await asyncio.gather(
             *(client.call("azurehamode", {"hamode": "first"}) for _ in range(25)),
             *(client.watch_call("agentstatus") for _ in range(10)),
         )
-        times = [asked.at for asked in unit.asked]
+        times = [asked.at - began for asked in unit.asked]
 
     assert len(times) == 35
-    # When they arrive, which may be a little later than when they were sent.
-    assert all(later - first > 0.8 for first, later in zip(times, times[10:], strict=False))
-    assert all(later - first > 2.8 for first, later in zip(times, times[25:], strict=False))
+    # On a busy machine they arrive later than they were sent, never earlier.
+    for number, seconds in ((10, 1.0), (20, 2.0), (25, 3.0)):
+        assert times[number] > seconds - 0.05, times
 
 
 async def test_a_long_poll_holds_up_nothing(client_of):
@@ -416,7 +417,7 @@ async def test_a_unit_that_goes_down_and_hangs_does_not_keep_others_from_asking(
         with pytest.raises(UnitFault) as raised:
             await client.call("getall")
         assert raised.value.reason is FaultReason.BOOTING
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 8, "2 s, and not the 15 of other times"
         # A unit that takes its time after a long start is heard.
         later = 20.0
         unit.answers = lambda _: Silence() if len(unit.asked) == 3 else DONE_V2

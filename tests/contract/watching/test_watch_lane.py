@@ -271,11 +271,9 @@ async def test_a_pair_that_is_gone_leaves_no_poll_no_task_and_no_series(certific
         await pair.until(healthy)
         pair.facts.clear()
         pair.lane.refresh(WEB)
-        await asyncio.sleep(0.2)
         assert len(pair.lane._timetable) == 0
-        assert pair.lane._polls == set()
-        names = {task.get_name() for task in asyncio.all_tasks()}
-        assert not any("edge/web" in name for name in names)
+        await eventually(lambda: not pair.lane._polls)
+        await eventually(lambda: not any("edge/web" in task.get_name() for task in asyncio.all_tasks()))
         assert "edge" not in generate_latest(pair.metrics.registry).decode()
         before = dict(pair.units.counts)
         await asyncio.sleep(0.7)

@@ -13,6 +13,8 @@ from tests.support.first_pairs import (
     ha_settings,
     published_ports,
     services,
+    until_both_have_the_service,
+    until_served,
     writes,
 )
 
@@ -85,11 +87,11 @@ async def test_two_fresh_units_become_a_served_pair_and_single_units_again(open_
         assert sorted(downs) == [0, 1], "each unit was away once"
 
         # Unconnected, then Active and Standby (guide, 10.2 and 10.1)
+        await eventually(master.page, lambda page: page == (200, "Master is active"), "the master is active")
+        await eventually(slave.page, lambda page: page[0] == 503, "the slave stands by")
         changes = [re.findall(r"(\w+) -> (\w+): ", unit.log.read_text()) for unit in first.units]
         assert [each[0][0] for each in changes] == ["Unconnected", "Unconnected"]
         assert [each[-1][1] for each in changes] == ["Active", "Standby"]
-        assert await master.page() == (200, "Master is active")
-        assert (await slave.page())[0] == 503
         seen = {"Master": "Active", "Slave": "Standby"}
         pair = await first.until(
             lambda pair: {unit["role"]: unit["state"] for unit in pair["status"]["units"]} == seen,
@@ -101,12 +103,8 @@ async def test_two_fresh_units_become_a_served_pair_and_single_units_again(open_
         assert status["frontend"]["address"] == first.lab.places.frontend
 
         # published (guide, 5.4), on each unit at its own address (1.1), with the Secret's certificate
-        found = [await services(unit) for unit in first.units]
-        for unit, served in zip(first.units, found, strict=True):
-            (key, service), *others = served.items()
-            assert key == f"{unit.address}:{first.port}"
-            assert service["servers"] == sorted(first.lab.web)
-            assert others == []
+        await until_both_have_the_service(first)
+        await until_served(first)
         async with first.client().steady(0.02) as log:
             await asyncio.sleep(1)
         assert log.failures() == [], log.told()

@@ -4,7 +4,15 @@ import asyncio
 import contextlib
 
 import pytest
-from tests.support.first_pairs import agent_inputs, ha_settings, published_ports, services, writes
+from tests.support.first_pairs import (
+    agent_inputs,
+    eventually,
+    ha_settings,
+    published_ports,
+    until_both_have_the_service,
+    until_served,
+    writes,
+)
 from tests.support.unit_proxy import Dropped, UnitProxy
 
 from lab.cluster import is_ready
@@ -64,15 +72,16 @@ async def test_an_operator_killed_at_every_write_builds_the_same_pair(open_pair,
             "HaMode": "slave", "HaPrefered": "0", "Partner": master.address, "Port": "8444",
         }  # fmt: skip
         told = {"frontend": first.lab.places.frontend, "probeinterval": "5", "probethreshold": "2"}
+        await until_both_have_the_service(first)
         for unit in first.units:
             assert await agent_inputs(unit) == told
-            (key, service), *others = (await services(unit)).items()
-            assert key == f"{unit.address}:{first.port}"
-            assert service["servers"] == sorted(first.lab.web)
-            assert others == []
-            assert len((await unit.call("listcert")).get("cert") or []) == 1
+            await eventually(
+                lambda unit=unit: unit.call("listcert"),
+                lambda found: len(found.get("cert") or []) == 1,
+                "both units have one certificate",
+            )
         assert await published_ports(first) == {8444, first.port}
-        assert (await first.client().get()).ok
+        await until_served(first)
 
         done = [[command for command, _ in writes(unit)] for unit in first.units]
         for each in done:

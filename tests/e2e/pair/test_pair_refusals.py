@@ -5,7 +5,7 @@ import copy
 import shutil
 
 import pytest
-from tests.support.first_pairs import active_of, eventually, ha_settings, servers_of, writes
+from tests.support.first_pairs import active_of, eventually, ha_settings, servers_of, until_served, writes
 
 from lab.first_pair import SECRET, fingerprint, until_answering
 
@@ -49,12 +49,16 @@ async def test_to_a_unit_with_another_certificate_nothing_is_sent_and_the_one_se
         # a person compares, pins, and has the password wrong: tried once, not again until the Secret changes
         await first.apply(right)
         await first.until_condition("HASynced", "Unknown", "Unauthorized")
-        refused = first.units[0].log.read_text().count("401")
+
+        async def refusals():
+            return first.units[0].log.read_text().count("401")
+
+        refused = await eventually(refusals, lambda number: number > 0, "the unit has refused the login")
         await asyncio.sleep(5)
-        assert first.units[0].log.read_text().count("401") == refused
+        assert await refusals() == refused
         await first.put_secret("lm-0-login", {"username": "bal", "password": first.password})
         await first.until_ready(120)
-        assert (await first.client().get()).ok
+        await until_served(first)
         assert "not-the-password" not in first.operator.process.log.read_text()
         assert first.password not in first.operator.process.log.read_text()
 

@@ -15,6 +15,7 @@ from tests.support.first_pairs import (
     security_group_id,
     servers_of,
     services,
+    until_served,
     writes,
 )
 
@@ -61,7 +62,6 @@ async def test_changes_by_hand_on_a_unit_and_in_azure_in_the_same_minute_are_bot
     await active.call("delrs", vs=active.address, port=first.port, prot="tcp", rs=address, rsport=int(port))
     await active.call("modvs", vs=active.address, port=first.port, prot="tcp", Schedule="lc")
     await first.stage.emulator.arm.edit(balancer_id(first), without_the_rule)
-    assert await published_ports(first) == {8444}
     await look_now(first)
     await eventually(
         lambda: published_ports(first), lambda found: found == {8444, first.port}, "the rule is back"
@@ -78,7 +78,7 @@ async def test_changes_by_hand_on_a_unit_and_in_azure_in_the_same_minute_are_bot
         "the schedule is as before",
     )
     await first.until_ready()
-    assert (await first.client().get()).ok
+    await until_served(first)
     for repaired in ("loadBalancers", removed):  # told after the batch in which it was written
         await eventually(
             lambda: notes_of(first, "DriftRepaired"),
@@ -116,7 +116,7 @@ async def test_both_units_set_to_the_same_mode_by_hand_are_told_and_set_right(fi
     for number, unit in enumerate(first.units):
         assert (await ha_settings(unit))["HaMode"] == ROLES[number].lower()
     await first.until_ready()
-    assert (await first.client().get()).ok
+    await until_served(first)
 
 
 async def test_a_check_port_changed_on_one_unit_only_is_set_right(first):
@@ -129,8 +129,11 @@ async def test_a_check_port_changed_on_one_unit_only_is_set_right(first):
         )
         await first.until_condition("PairHealthy", "True", "ActiveStandby")
     assert log.failures() == [], log.told()
-    notes = [event["note"] for event in await first.events("DriftRepaired")]
-    assert any("8445" in note for note in notes), notes
+    await eventually(
+        lambda: notes_of(first, "DriftRepaired"),
+        lambda notes: any("8445" in note for note in notes),
+        "an Event tells that the check port was repaired",
+    )
 
 
 async def test_a_probe_set_to_another_port_by_hand_is_set_right(first):
@@ -142,7 +145,7 @@ async def test_a_probe_set_to_another_port_by_hand_is_set_right(first):
     await eventually(lambda: probe_ports(first), lambda found: found == {8444}, "the probe is set right")
     await first.lab.until_serving(await active_of(first))
     await first.until_ready()
-    assert (await first.client().get()).ok
+    await until_served(first)
 
 
 async def test_observing_reports_what_was_changed_by_hand_and_leaves_it(first):
@@ -164,7 +167,11 @@ async def test_observing_reports_what_was_changed_by_hand_and_leaves_it(first):
     assert any(first_word(line) == active.role for line in pair["status"]["pending"]), pair["status"]
     unhealthy = await first.until_condition("PairHealthy", "False", "BalancerMisconfigured")
     assert active.address in unhealthy["message"]
-    assert "8446" in (await first.condition("AzureSynced"))["message"]
+    await eventually(
+        lambda: first.condition("AzureSynced"),
+        lambda found: "8446" in found["message"],
+        "AzureSynced tells of the probe",
+    )
     assert await probe_ports(first) == {8446}
     assert sum(len(writes(unit)) for unit in first.units) == sum(before) + 1, "ours alone"
     await first.patch({"spec": {"policy": {"mode": "Enforce"}}})
@@ -209,16 +216,23 @@ async def test_synchronisation_cut_by_somebody_elses_security_rule_is_told_with_
     try:
         async with changed_in_azure(first, security_group_id(first), lock_down, open_again):
             await look_now(first)
-            unhealthy = await first.until_condition("PairHealthy", "False")
-            assert unhealthy["reason"] in {"PartnerUnreachable", "SyncStale"}
-            pair = await first.until(
-                lambda pair: any(FOREIGN_RULE in found["message"] for found in pair["status"]["conditions"]),
-                "the rule is named",
+            await eventually(
+                lambda: first.condition("PairHealthy"),
+                lambda found: (
+                    found["status"] == "False" and found["reason"] in {"PartnerUnreachable", "SyncStale"}
+                ),
+                "PairHealthy tells that the units do not hear each other",
             )
-            assert pair["status"]["active"] in ROLES
+            await first.until(
+                lambda pair: (
+                    any(FOREIGN_RULE in found["message"] for found in pair["status"]["conditions"])
+                    and pair["status"]["active"] in ROLES
+                ),
+                "the rule is named, and who is active is known",
+            )
             group = await first.stage.emulator.arm.get(security_group_id(first))
             assert FOREIGN_RULE in {rule["name"] for rule in group["properties"]["securityRules"]}
-            assert (await first.client().get()).ok
+            await until_served(first)
     finally:
         heal()
     await look_now(first)
