@@ -21,7 +21,7 @@ from loadmaster_ha.controller.registry import PairKey, Pairs
 from loadmaster_ha.controller.report import Reporter
 from loadmaster_ha.controller.settings import Settings
 from loadmaster_ha.controller.status_units import stored_refusal
-from loadmaster_ha.controller.unit_sessions import UnitSessions
+from loadmaster_ha.controller.unit_sessions import UnitSessions, WatchSessions
 from loadmaster_ha.controller.unit_sources import UnitSources
 from loadmaster_ha.controller.units.lane import UnitsController
 from loadmaster_ha.controller.units.switching import Switching
@@ -157,7 +157,7 @@ class Lanes:
         )
         self._watch = WatchLane(
             facts=self._exchange,
-            units=Units(self._clients, pairs.target, self._exchange.watch_facts),
+            units=Units(WatchSessions(self._clients), pairs.target, self._exchange.watch_facts),
             azure=AzureLanes(sessions),
             board=self._board,
             figures=metrics,

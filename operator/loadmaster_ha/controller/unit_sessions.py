@@ -16,6 +16,8 @@ from loadmaster_ha.controller.conditions import Reason
 from loadmaster_ha.controller.registry import PairKey
 from loadmaster_ha.controller.secrets import SecretContent, SecretName, SecretProblem, Secrets, about
 from loadmaster_ha.domain.ha import Role
+from loadmaster_ha.loadmaster.background import InBackground
+from loadmaster_ha.loadmaster.calling import Caller
 from loadmaster_ha.loadmaster.client import CallObserver, UnitClient
 from loadmaster_ha.loadmaster.connections import Connections, Endpoint
 from loadmaster_ha.loadmaster.trust import Authorities, Pinned, SystemAuthorities, Trust
@@ -51,8 +53,10 @@ class _Session:
     client: UnitClient
     version: str
     """Of the Secret with the credentials, when they were not refused yet."""
-    secret: str = ""
+    secret: str
     """Its name."""
+    watcher: InBackground
+    """The client for those who only watch."""
 
     def is_for(self, endpoint: Endpoint, trust: Trust, credentials: UnitCredentials) -> bool:
         """Whether it was made of these."""
@@ -145,7 +149,8 @@ class UnitSessions:
             endpoint, trust, credentials, connections=self._connections, observer=self._observer
         )
         reference = unit.management.credentials_secret_ref
-        session = _Session(endpoint, trust, credentials, client, version, reference.name if reference else "")
+        name = reference.name if reference else ""
+        session = _Session(endpoint, trust, credentials, client, version, name, InBackground(client))
         self._sessions[pair, role] = session
         if last is None and self._stored_refusal(pair, role) == session.refusal:
             client.lock_out(f"{endpoint} refused these credentials before the operator was started.")
@@ -163,6 +168,11 @@ class UnitSessions:
         """The client that `get` gave last; None before."""
         session = self._sessions.get((pair, role))
         return None if session is None else session.client
+
+    def watcher(self, pair: PairKey, role: Role) -> InBackground | None:
+        """The client that `get` gave last, for those whose calls can be put off; the same one each time."""
+        session = self._sessions.get((pair, role))
+        return None if session is None else session.watcher
 
     async def forget(self, pair: PairKey) -> None:
         """The pair is gone, or not managed any more."""
@@ -202,6 +212,22 @@ class UnitSessions:
         except ValueError as problem:
             message = f"{where}: the value of {tls.ca_secret_ref.key} cannot be used: {problem}."
             raise SecretProblem(Reason.SECRET_INVALID, message) from None
+
+
+class WatchSessions:
+    """The clients of `sessions` for the watch lane: its calls give way to those that work with a unit."""
+
+    def __init__(self, sessions: UnitSessions) -> None:
+        self._sessions = sessions
+
+    async def get(self, pair: PairKey, role: Role, unit: Unit, address: str) -> Caller:
+        """The client of a unit; as `UnitSessions.get`."""
+        client = await self._sessions.get(pair, role, unit, address)
+        return self._sessions.watcher(pair, role) or client
+
+    def last(self, pair: PairKey, role: Role) -> Caller | None:
+        """The client that was given last; None before."""
+        return self._sessions.watcher(pair, role)
 
 
 def read_credentials(content: SecretContent, where: str) -> UnitCredentials:

@@ -49,9 +49,15 @@ _NO_ANSWER: Final = frozenset(
     {FaultReason.RATE_LIMITED, FaultReason.ANSWER_LOST, FaultReason.TIMED_OUT, FaultReason.UNAVAILABLE}
 )
 _STARTING: Final = frozenset(
-    {FaultReason.REFUSED, FaultReason.UNREACHABLE, FaultReason.TIMED_OUT, FaultReason.RATE_LIMITED}
+    {
+        FaultReason.REFUSED,
+        FaultReason.UNREACHABLE,
+        FaultReason.TIMED_OUT,
+        FaultReason.RATE_LIMITED,
+        FaultReason.ANSWER_LOST,
+    }
 )
-"""How a unit behaves that was told to restart, before it is sent anything."""
+"""How a unit behaves that was told to restart, before it is sent anything that it might do."""
 _AWAY: Final = frozenset(
     {FaultReason.REFUSED, FaultReason.UNREACHABLE, FaultReason.BOOTING, FaultReason.API_DISABLED}
 )
@@ -79,6 +85,8 @@ class _Call:
     seconds: float
     waits: bool = False
     """It waits at the unit on purpose."""
+    background: bool = False
+    """It could be put off, and has been as long as the unit was worked with."""
 
     @classmethod
     def of(
@@ -135,7 +143,7 @@ class UnitClient:
         self._owns_connections = connections is None
         self._observer = observer
         self._clock = clock
-        self._pace = Pace()
+        self._pace = Pace(clock())
         self._turn = asyncio.Lock()
         self._choosing = asyncio.Lock()
         self._only = version
@@ -154,6 +162,7 @@ class UnitClient:
         *,
         data: bytes | None = None,
         seconds: float | None = None,
+        background: bool = False,
     ) -> Answer:
         """Do a command, after those that wait for this unit already.
 
@@ -165,12 +174,16 @@ class UnitClient:
             parameters: canonical values by name; only what is here is sent.
             data: a file, for the commands that take one.
             seconds: for the whole answer, from when it is this call's turn; default: as the command needs.
+            background: it can be put off while others work with the unit (`pacing`).
 
         Raises:
             UnitFault: it did not work; `sent` tells whether the unit may have done it all the same.
             ValueError: there is no such command.
         """
         wanted = _Call.of(command, parameters, data, seconds)
+        if background:
+            await self._put_off()
+            wanted = replace(wanted, background=True)
         async with self._turn:
             return await self._carry_out(wanted)
 
@@ -180,19 +193,25 @@ class UnitClient:
         parameters: Mapping[str, Json] = _NOTHING,
         *,
         seconds: float | None = None,
+        background: bool = False,
     ) -> Answer:
         """As `call`, but at once, beside the call that is under way, on a connection of its own.
 
         For what waits long at the unit (`agentwatch`, `agentswitchover`); the pace holds here too.
         """
-        return await self._carry_out(replace(_Call.of(command, parameters, None, seconds), waits=True))
+        wanted = _Call.of(command, parameters, None, seconds)
+        if background:
+            await self._put_off()
+        return await self._carry_out(replace(wanted, waits=True, background=background))
 
-    async def offer(self) -> Offer:
+    async def offer(self, *, background: bool = False) -> Offer:
         """The unit's firmware and commands, as of when they were last asked for.
 
         Raises:
             UnitFault: they had to be asked for, and that did not work.
         """
+        if background and self._offer is None:
+            await self._put_off()
         async with self._turn, self._choosing:
             if self._offer is None:
                 self._version = await self._choose()
@@ -292,7 +311,7 @@ class UnitClient:
         await self._until_paced()
         if self._locked_out is not None:
             raise UnitFault(FaultReason.UNAUTHORIZED, self._locked_out)
-        self._pace.started(self._clock())
+        self._pace.started(self._clock(), background=call.background)
         started = self._clock()
         outcome = DONE
         try:
@@ -308,6 +327,13 @@ class UnitClient:
             self._tell(call, outcome, self._clock() - started)
         self._learn(call.command, answer)
         return answer
+
+    async def _put_off(self) -> None:
+        """Wait, outside of the queue of those who work with the unit, until they leave it alone."""
+        since = now = self._clock()
+        while (wait := self._pace.wait_in_background(now, since)) > 0:
+            await asyncio.sleep(wait)
+            now = self._clock()
 
     async def _until_paced(self) -> None:
         while True:

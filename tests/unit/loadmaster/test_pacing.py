@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadmaster_ha.loadmaster.pacing import BACK_OFF_SECONDS, LIMITS, Pace
+from loadmaster_ha.loadmaster.pacing import BACK_OFF_SECONDS, LIMITS, PATIENCE_SECONDS, QUIET_SECONDS, Pace
 
 
 def begin(pace, now):
@@ -68,3 +68,33 @@ def test_after_a_dropped_connection_the_unit_is_left_alone_for_as_long_as_it_cou
 
     assert pace.wait(1.0) == BACK_OFF_SECONDS == 3.0
     assert pace.wait(4.0) == 0
+
+
+def test_a_watcher_waits_until_a_unit_has_not_been_called_for_a_moment():
+    pace = Pace()
+    pace.started(5.0)
+
+    assert pace.wait(5.0) == 0
+    assert pace.wait_in_background(5.0, since=5.0) == pytest.approx(QUIET_SECONDS)
+    assert pace.wait_in_background(5.0 + QUIET_SECONDS, since=5.0) == pytest.approx(0)
+
+
+def test_watchers_do_not_wait_for_each_other():
+    pace = Pace()
+    pace.started(5.0, background=True)
+
+    assert pace.wait_in_background(5.0, since=5.0) == 0
+
+
+def test_who_has_just_begun_to_call_a_unit_will_work_with_it():
+    assert Pace(begun=5.0).wait_in_background(5.0, since=5.0) == pytest.approx(QUIET_SECONDS)
+
+
+@given(st.lists(st.floats(0, 2 * QUIET_SECONDS), max_size=80))
+def test_no_work_puts_a_watcher_off_for_longer_than_its_patience(gaps):
+    pace, now = Pace(), 0.0
+    pace.started(now)
+    for gap in gaps:
+        now = begin(pace, now + gap)
+        waits = pace.wait_in_background(now, since=0.0)
+        assert waits <= max(0.0, PATIENCE_SECONDS - now)
