@@ -12,10 +12,12 @@ Every host hangs on a cable of its own at the fabric, which routes between them,
 two hosts of one subnet reach each other through it. The emulator runs in the fabric (`--transparent`): what
 is sent to a frontend, or back to a client whose address the balancer kept, is delivered there. `cut` drops
 packets in the fabric; the hosts' interfaces stay up and neither side is told, as when a switch dies.
+`worsen` lets it lose some of them and take its time with the rest.
 """
 
 import contextlib
 import ctypes
+import itertools
 import os
 import shutil
 import socket
@@ -24,6 +26,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
+
+from lab.poor_line import PoorLine, Quality
 
 _CLONE_NEWNET: Final = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -36,6 +40,11 @@ _SYSCTLS: Final = {"ipv4/ip_forward": "1", "ipv4/conf/all/rp_filter": "0", "ipv4
 _FORWARDED: Final = 1
 """The mark of packets that the emulator's sockets take: to a frontend, or back to a client."""
 
+_FIRST_LINE: Final = 1000
+"""Mark and routing table of the first poor line; the next ones follow."""
+_AFTER_LINES: Final = 10
+"""Preference of the rule that delivers to the fabric; those of poor lines come before it."""
+
 _FABRIC_RULES: Final = f"""
 table ip fabric {{
     chain frontends {{
@@ -44,6 +53,7 @@ table ip fabric {{
     }}
     chain arriving {{ type filter hook prerouting priority dstnat; }}
     chain leaving {{ type filter hook postrouting priority raw; }}
+    chain made {{ type route hook output priority mangle; }}
 }}
 """
 
@@ -172,6 +182,24 @@ class Cut:
         return [f"{match}th {side} {self.port} drop" for side in ("sport", "dport")]
 
 
+@dataclass(frozen=True, slots=True)
+class _Worse:
+    """A line that leads over a TUN device. What the balancer forwards for clients is not of it."""
+
+    source: str
+    destination: str
+    line: PoorLine
+    mark: int
+    probes: bool
+    """One end is the balancer itself, which marks its own sockets' packets too."""
+
+    def rule(self) -> str:
+        """As nftables writes it."""
+        ends = f"ip saddr {self.source} ip daddr {self.destination}"
+        unmarked = "" if self.probes else "meta mark 0 "
+        return f'{ends} iifname != "{self.line.device}" {unmarked}meta mark set {self.mark}'
+
+
 class Fabric:
     """The network in the middle, with the hosts on it."""
 
@@ -179,6 +207,9 @@ class Fabric:
         self.namespace: Namespace
         self.hosts: dict[str, Namespace] = {}
         self._cuts: list[Cut] = []
+        self._own: set[str] = set()
+        self._worse: list[_Worse] = []
+        self._marks = itertools.count(_FIRST_LINE)
 
     def __enter__(self) -> Self:
         if (why := why_unavailable()) is not None:
@@ -187,11 +218,16 @@ class Fabric:
         _sysctl(self.namespace, _SYSCTLS)
         run = self.namespace.run
         run("nft", "-f", "-", text=_FABRIC_RULES)
+        # What is for the fabric itself may have to go over a poor line first.
+        run("ip", "rule", "add", "pref", str(_AFTER_LINES), "lookup", "local")
+        run("ip", "rule", "delete", "pref", "0")
         run("ip", "rule", "add", "fwmark", str(_FORWARDED), "lookup", "100")
         run("ip", "route", "add", "local", "default", "dev", "lo", "table", "100")
         return self
 
     def __exit__(self, *_: object) -> None:
+        for each in self._worse:
+            each.line.close()
         for host in self.hosts.values():
             host.close()
         self.hosts.clear()
@@ -199,6 +235,7 @@ class Fabric:
 
     def own(self, *addresses: str) -> None:
         """Give the fabric itself addresses: where the balancer probes from."""
+        self._own.update(addresses)
         for address in addresses:
             self.namespace.run("ip", "address", "add", f"{address}/32", "dev", "lo")
 
@@ -233,14 +270,42 @@ class Fabric:
 
         return heal
 
+    def worsen(self, source: str, destination: str, quality: Quality) -> Callable[[], None]:
+        """Let packets from one address to the other be lost and delayed from now on; the result undoes it."""
+        mark = next(self._marks)
+        with self.namespace.entered():
+            line = PoorLine(f"line{mark}", quality)
+        self.namespace.run("ip", "link", "set", line.device, "up")
+        self.namespace.run("ip", "route", "add", "default", "dev", line.device, "table", str(mark))
+        first = str(_AFTER_LINES - 1)
+        self.namespace.run("ip", "rule", "add", "pref", first, "fwmark", str(mark), "lookup", str(mark))
+        # What the balancer sends comes back from the line with the fabric's own address.
+        # What comes for a socket of the fabric would skip the routing on its way in.
+        _sysctl(self.namespace, {f"ipv4/conf/{line.device}/accept_local": "1", "ipv4/ip_early_demux": "0"})
+        line.start()
+        probes = not self._own.isdisjoint({source, destination})
+        worse = _Worse(source, destination, line, mark, probes)
+        self._worse.append(worse)
+        self._apply()
+
+        def heal() -> None:
+            self._worse.remove(worse)
+            self._apply()
+            self.namespace.run("ip", "rule", "delete", "fwmark", str(mark))
+            line.close()
+
+        return heal
+
     def _apply(self) -> None:
-        lines = []
+        lines = ["flush chain ip fabric made"]
+        lines += [f"add rule ip fabric made {each.rule()}" for each in self._worse]
         for chain in ("arriving", "leaving"):
             lines.append(f"flush chain ip fabric {chain}")
             for cut in self._cuts:
                 # What the balancer sends is made here and leaves only; what the hosts send arrives as well.
                 if chain == "arriving" or not cut.direct:
                     lines += [f"add rule ip fabric {chain} {rule}" for rule in cut.rules()]
+        lines += [f"add rule ip fabric arriving {each.rule()}" for each in self._worse]
         self.namespace.run("nft", "-f", "-", text="\n".join(lines) + "\n")
 
 

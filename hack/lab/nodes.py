@@ -36,6 +36,7 @@ from lab.balancer import Balancer, open_balancer
 from lab.management import JSON, Refused
 from lab.namespaces import Cut
 from lab.places import Places, open_places
+from lab.poor_line import Quality
 from lab.traffic import Client, web_servers
 from lab.unit import MANAGEMENT_PORT, PASSWORD, ROLES, SERVICE_PORT, Unit
 
@@ -162,6 +163,24 @@ class Lab:
         """Drop every packet from and to a unit: its cable is out."""
         address = self.units[number].address
         return self.places.cut(Cut(address, None), Cut(None, address))
+
+    def worsen_units(self, quality: Quality) -> Heal:
+        """Let what the units send each other directly be lost and delayed, both ways."""
+        one, other = (unit.address for unit in self.units)
+        return self._worsen((one, other), quality)
+
+    def worsen_balancer(self, number: int, quality: Quality) -> Heal:
+        """Let the balancer's probes of a unit be lost and delayed, and the unit's answers to them."""
+        return self._worsen((self.places.probe_source, self.units[number].address), quality)
+
+    def _worsen(self, ends: tuple[str, str], quality: Quality) -> Heal:
+        heals = [self.places.worsen(*way, quality) for way in (ends, ends[::-1])]
+
+        def heal() -> None:
+            for each in heals:
+                each()
+
+        return heal
 
     def _between(self, port: int | None, one_way: int | None) -> Heal:
         addresses = [unit.address for unit in self.units]

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.namespaces import Cut, Fabric, Namespace
+from lab.poor_line import Quality
 
 PROBE_SOURCE = "168.63.129.16"
 LOOPBACK_PROBE_SOURCE = "127.63.129.16"
@@ -97,6 +98,16 @@ class Places:
         if self.fabric is None:
             raise RuntimeError("links can be cut in network namespaces only")
         return self.fabric.cut(*cuts)
+
+    def worsen(self, source: str, destination: str, quality: Quality) -> Callable[[], None]:
+        """Let packets on this way be lost and delayed until the result is called.
+
+        Raises:
+            RuntimeError: on loopback every packet arrives.
+        """
+        if self.fabric is None:
+            raise RuntimeError("lines can be made worse in network namespaces only")
+        return self.fabric.worsen(source, destination, quality)
 
 
 @contextlib.contextmanager

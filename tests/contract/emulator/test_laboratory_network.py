@@ -2,15 +2,19 @@
 
 import asyncio
 import contextlib
+import time
 
 import pytest
 
+from lab import poor_line
 from lab.balancer import open_balancer
 from lab.namespaces import Cut, why_unavailable
 from lab.places import open_places
+from lab.poor_line import Quality
 from lab.traffic import Client, web_servers
 
 NO_NAMESPACES = why_unavailable()
+NO_POOR_LINES = poor_line.why_unavailable()
 PORT = 8080
 IN_NAMESPACES = pytest.param(
     True,
@@ -105,6 +109,35 @@ async def test_a_cut_drops_what_it_names_and_nothing_else_until_it_is_healed(lab
     assert (await Client(standby, active.address, PORT).get()).ok
     heal()
     assert (await Client(standby, active.address, 8444).get()).ok
+
+
+@pytest.mark.skipif(NO_POOR_LINES is not None, reason=str(NO_POOR_LINES))
+@pytest.mark.parametrize("laboratory", [IN_NAMESPACES], indirect=True)
+async def test_a_poor_line_delays_and_loses_what_it_carries_until_it_is_healed(laboratory):
+    places, balancer, _ = laboratory
+    active, standby = places.units
+    slow = [
+        places.worsen(one.address, other.address, Quality(delay=0.15, jitter=0.05))
+        for one, other in ((active, standby), (standby, active))
+    ]
+    began = time.monotonic()
+    assert (await Client(standby, active.address, 8444).get()).ok
+    assert time.monotonic() - began >= 0.6, "two ways for the connection, two for the request"
+    for heal in slow:
+        heal()
+    heal = places.worsen(standby.address, active.address, Quality(loss=1.0))
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await Client(standby, active.address, 8444).get()
+    heal()
+    assert (await Client(standby, active.address, 8444).get()).ok
+    for way in ((places.probe_source, active.address), (active.address, places.probe_source)):
+        heal = places.worsen(*way, Quality(loss=1.0))
+        await balancer.until_up(False, False)  # what the balancer itself sends and gets is lost as well
+        heal()
+        heal = places.worsen(*way, Quality(delay=0.1))
+        await balancer.until_up(True, False)
+        heal()
 
 
 async def test_a_client_notes_what_goes_wrong_and_how_long(tmp_path):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from lab import poor_line
 from lab.namespaces import why_unavailable
 from lab.nodes import Lab, open_lab
 
@@ -43,3 +44,10 @@ def in_namespaces() -> None:
     """Skip where links cannot be cut."""
     if NO_NAMESPACES is not None:
         pytest.skip(f"links can be cut in network namespaces only: {NO_NAMESPACES}")
+
+
+@pytest.fixture
+def over_poor_lines(in_namespaces: None) -> None:
+    """Skip where lines cannot be made worse."""
+    if (why := poor_line.why_unavailable()) is not None:
+        pytest.skip(why)

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+from dataclasses import replace
 
 import pytest
 
 from lab.namespaces import Cut
 from lab.nodes import Refused
+from lab.poor_line import Quality
 from lab.traffic import Client
 
 SAFETY_SECONDS = 20.0
@@ -109,6 +111,33 @@ async def test_a_partition_that_the_witness_cannot_see_into_ends_with_one_active
     assert log.failures() == [], "both served meanwhile; nobody was turned away"
 
 
+async def test_over_lines_that_lose_and_delay_nobody_takes_over_and_settings_arrive(over_poor_lines, lab):
+    """A tenth of what the units send each other is lost; a lost probe is the balancer's own matter."""
+    slow = Quality(delay=0.05, jitter=0.05)
+    async with lab.client.steady(0.02) as log:
+        heals = [lab.worsen_balancer(0, slow), lab.worsen_balancer(1, slow)]
+        heals.append(lab.worsen_units(replace(slow, loss=0.1)))
+        await lab.publish(port=8081)
+        await asyncio.sleep(8)
+        assert await lab.balancer.up() == (True, False)
+        for heal in heals:
+            heal()
+        await lab.until_settled(0)
+    assert log.failures() == []
+
+
+async def test_a_killed_unit_is_replaced_over_slow_lines_too(over_poor_lines, lab):
+    slow = Quality(delay=0.2, jitter=0.1)
+    async with clients(lab):
+        heals = [lab.worsen_units(slow), lab.worsen_balancer(1, slow)]
+        lab.units[0].kill()
+        await lab.until_serving(1)
+        for heal in heals:
+            heal()
+        await lab.units[0].start()
+        await lab.until_settled(0)
+
+
 async def test_with_the_balancer_cut_from_the_active_unit_the_other_one_serves(in_namespaces, lab):
     async with clients(lab):
         heal = lab.cut_balancer(0)
@@ -172,5 +201,6 @@ async def test_settings_changed_on_the_old_active_unit_during_the_failover_are_o
         async with asyncio.timeout(60):
             while {str(each["VSPort"]) for each in (await unit.call("listvs"))["VS"]} != wanted:  # noqa: ASYNC110
                 await asyncio.sleep(0.2)
-        service = await unit.call("showvs", vs=unit.address, port=8080, prot="tcp")
-        assert service["NickName"] == "changed-on-the-new-one"
+            service = {"vs": unit.address, "port": 8080, "prot": "tcp"}
+            while (await unit.call("showvs", **service))["NickName"] != "changed-on-the-new-one":  # noqa: ASYNC110
+                await asyncio.sleep(0.2)
