@@ -76,6 +76,10 @@ def _paused(before: Mapping[str, Any], after: Mapping[str, Any]) -> Event | None
 def _synced(before: Mapping[str, Any], after: Mapping[str, Any]) -> Event | None:
     if after.get("status") == "True":
         return Event("Synced", "Azure is as the manifest wants it.", _occasion(before, after))
+    return _drift(before, after)
+
+
+def _drift(before: Mapping[str, Any], after: Mapping[str, Any]) -> Event | None:
     if after.get("reason") == "Drift":
         note = f"Not repaired, because nothing may be written: {after.get('message')}"
         return Event("DriftFound", note, _occasion(before, after), warning=True)
@@ -86,6 +90,7 @@ _REPORTS: Final = {
     ConditionType.STALLED: _stalled,
     ConditionType.PAUSED: _paused,
     ConditionType.AZURE_SYNCED: _synced,
+    ConditionType.HA_SYNCED: _drift,
 }
 
 

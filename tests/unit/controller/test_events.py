@@ -103,6 +103,8 @@ async def test_without_the_lease_no_event_is_written_and_the_work_stops():
             ["DriftFound"],
         ),
         ([condition("AzureSynced", "True", "Synced")], condition("AzureSynced", "Unknown", "Throttled"), []),
+        ([condition("HASynced", "True", "Synced")], condition("HASynced", "False", "Drift"), ["DriftFound"]),
+        ([condition("HASynced", "False", "Drift")], condition("HASynced", "True", "Synced"), []),
     ],
 )
 def test_only_transitions_are_told(before, after, told):
