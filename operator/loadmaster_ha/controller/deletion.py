@@ -1,4 +1,4 @@
-"""When a pair that is being deleted is let go, and what is said at that moment.
+"""When a pair that is being deleted is let go, what is said at that moment, and what helps until then.
 
 Pure; `pair` records the Event and removes the finalizer. As long as `farewell` gives None the pair stays and
 its clean-up is tried again.
@@ -6,6 +6,8 @@ its clean-up is tried again.
 
 from typing import Final
 
+from loadmaster_ha.controller.conditions import Reason
+from loadmaster_ha.controller.credentials import CredentialsProblem
 from loadmaster_ha.controller.events import Event
 from loadmaster_ha.controller.exchange import UnitsView
 from loadmaster_ha.controller.status import Situation
@@ -16,7 +18,21 @@ from loadmaster_ha.resources.loadmasterpair import Deletion
 _OCCASION: Final = "deletion"  # happens once in the life of a uid
 
 _LEFT_ON_UNITS: Final = (
-    "May be left on the units: their HA mode, and virtual services and certificates named lm_..{pair}.."
+    "May be left on the units: their HA mode, and virtual services and certificates named lm_{pair}_*."
+)
+
+_NO_SECRETS: Final = (
+    "If the namespace is being deleted, its Secrets went first and none can be created in it any more: then "
+    "{or_else}"
+)
+_AZURE_WITHOUT: Final = (
+    "take spec.azure.credentialsSecretRef out of the manifest if the operator's own identity may write "
+    "there, or set spec.policy.deletion to Orphan."
+)
+_UNITS_WITHOUT: Final = "set spec.policy.deletion to Orphan."
+_FORCE_UNITS: Final = (
+    'If this never passes: the annotation loadmaster.dev/force-delete: "true" lets the pair go and leaves on '
+    "the units what could not be removed."
 )
 
 INVALID: Final = Event(
@@ -34,6 +50,20 @@ def is_clean(situation: Situation) -> bool:
     stuck = situation.blocking or situation.waiting
     done = situation.plan is not None and situation.plan.converged and situation.operation is None
     return done and stuck is None
+
+
+def advice_about_azure(problem: CredentialsProblem) -> str:
+    """What a person can do about a deletion for which the credentials of Azure are missing."""
+    if problem.reason is not Reason.SECRET_NOT_FOUND:
+        return problem.message
+    return f"{problem.message} {_NO_SECRETS.format(or_else=_AZURE_WITHOUT)}"
+
+
+def advice_about_units(reason: str) -> str:
+    """What a person can do about a deletion that the units hold up for this reason."""
+    if reason != Reason.SECRET_NOT_FOUND:
+        return _FORCE_UNITS
+    return f"{_NO_SECRETS.format(or_else=_UNITS_WITHOUT)} {_FORCE_UNITS}"
 
 
 def farewell(work: Work, situation: Situation, units: UnitsView | None) -> Event | None:
@@ -64,7 +94,7 @@ def _farewell_of_units(work: Work, units: UnitsView | None) -> Event | None:
         return Event("CleanedUp", f"Nothing of this pair is left {where}.", _OCCASION, action="Delete")
     if work.forced and units.stuck:
         left = _LEFT_ON_UNITS.format(pair=work.key.name)
-        note = f"Nothing is left in Azure. The units were given up because of {units.stuck} {left}"
+        note = f"Nothing is left in Azure. {left} The units were given up because of {units.stuck}"
         return Event("ForceDeleted", note, _OCCASION, warning=True, action="Delete")
     return None
 

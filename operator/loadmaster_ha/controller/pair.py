@@ -123,7 +123,10 @@ class PairController(Visitor):
             return await self._do(work)
         except (CredentialsProblem, SignInRefused) as problem:
             reason = problem.reason if isinstance(problem, CredentialsProblem) else Reason.SIGN_IN_REFUSED
-            obstacle = Obstacle(reason, problem.message, blocking=True)
+            told = problem.message
+            if work.deleting and isinstance(problem, CredentialsProblem):
+                told = deletion.advice_about_azure(problem)
+            obstacle = Obstacle(reason, told, blocking=True)
             following = Next(VisitOutcome.WAITING, after=REFUSED_SECONDS)
         except AzureUnreachable as problem:
             told = _in_words(problem)

@@ -24,6 +24,7 @@ from loadmaster_ha.controller.conditions import (
     merge,
     parse,
 )
+from loadmaster_ha.controller.deletion import advice_about_units
 from loadmaster_ha.controller.status import Situation
 from loadmaster_ha.controller.status_units import UnitRow, UnitsSituation
 from loadmaster_ha.controller.watching.model import WatchSituation
@@ -93,7 +94,7 @@ def conditions(parts: Parts, stored: Mapping[str, Any]) -> tuple[Condition, ...]
         aspects |= _aspects(parts, known)
     units = _of_units(parts, known)
     stalled = _stalled(azure, units)
-    deleting = _deleting(azure, units)
+    deleting = _deleting(azure, units, parts.units)
     return (
         _ready(aspects, stalled, deleting),
         _reconciling(azure, units, deleting),
@@ -207,14 +208,20 @@ def _stalled(azure: Mapping[ConditionType, Condition], units: Mapping[ConditionT
 
 
 def _deleting(
-    azure: Mapping[ConditionType, Condition], units: Mapping[ConditionType, Condition]
+    azure: Mapping[ConditionType, Condition],
+    units: Mapping[ConditionType, Condition],
+    found_on_units: UnitsSituation | None,
 ) -> Condition:
     kind = ConditionType.DELETING
     found, synced = azure[kind], units.get(ConditionType.HA_SYNCED)
     done_in_azure = found.status is TRUE and found.reason == Reason.CLEANING_UP and not found.message
     if not done_in_azure or synced is None:
         return found
-    return replace(found, reason=synced.reason, message=f"Azure is clean. The units: {synced.message}")
+    told = f"Azure is clean. The units: {synced.message}"
+    stuck = found_on_units is not None and (found_on_units.blocking or found_on_units.waiting)
+    if stuck:
+        told = status.sentence(told, advice_about_units(synced.reason))
+    return replace(found, reason=synced.reason, message=told)
 
 
 def _reconciling(

@@ -7,8 +7,10 @@ and writer against real APIs are tests/contract and tests/integration.
 import asyncio
 import contextlib
 import copy
+import time
 from collections import Counter
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from tests.unit.planning.world import guide_spec
@@ -581,7 +583,52 @@ async def test_a_request_that_a_dead_process_left_is_answered_without_a_second_s
     stage.cluster.annotate(**{"switchover-to": "Slave"})
     stage.start()
     found = await switched(stage)
-    assert (found["outcome"], found["gapSeconds"]) == ("Done", 0)
+    assert found["outcome"] == "Done"
+    assert "gapSeconds" not in found, "nobody has seen it"
+
+
+def switching_over(stage, *states, ago=0, switchover=""):
+    for role, state in zip(Role, states, strict=True):
+        agent = AgentStatus(3, stage.units.facts[role].settings.mode, state)
+        told = replace(agent, active_seconds=ago, switchover=switchover, reason="HandoverTaken", detail="so")
+        stage.units.facts[role] = replace(stage.units.facts[role], state=state, agent=told)
+
+
+async def test_a_switch_over_that_a_dead_process_has_begun_is_waited_for_and_told_once(stage):
+    await built(stage)
+    stage.cluster.annotate(**{"switchover-to": "slave"})
+    switching_over(stage, ObservedState.ACTIVE, ObservedState.ACTIVE, switchover="one")
+    stage.start()
+    for _ in range(3):
+        await stage.visit()
+    assert "lastSwitchover" not in stage.cluster.body["status"]
+    assert stage.exchange.units(KEY).switching_to is Role.SLAVE
+    switching_over(stage, ObservedState.STANDBY, ObservedState.ACTIVE)
+    found = await switched(stage)
+    assert (found["outcome"], found["reason"]) == ("Done", "the slave is active already (so)")
+    assert [reason for reason, _ in stage.cluster.events if reason.startswith("Switch")] == ["SwitchedOver"]
+
+
+@pytest.mark.parametrize(("ago", "same"), [(60, True), (1, False)])
+async def test_an_outcome_that_a_dead_process_has_stored_is_told_unless_it_is_of_an_earlier_one(
+    stage, ago, same
+):
+    await built(stage)
+    stored = {
+        "requested": "slave",
+        "outcome": "Done",
+        "reason": "the partner has taken over",
+        "time": datetime.fromtimestamp(time.time() - 30, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "gapSeconds": 0.5,
+    }
+    stage.cluster.body["status"]["lastSwitchover"] = stored
+    stage.cluster.annotate(**{"switchover-to": "slave"})
+    switching_over(stage, ObservedState.STANDBY, ObservedState.ACTIVE, ago=ago)
+    stage.start()
+    found = await switched(stage)
+    assert (found == stored) is same
+    ((_, note),) = [each for each in stage.cluster.events if each[0] == "SwitchedOver"]
+    assert ("For 0.5 s" in note) is same
 
 
 @pytest.mark.parametrize(("requested", "words"), [("both", "takes master or slave"), ("slave", "Observe")])

@@ -122,6 +122,16 @@ def test_the_unit_that_is_active_already_needs_none():
     assert asked(seen(facts(M), facts(S)), to=M).verdict is Verdict.DONE
 
 
+def test_one_that_is_under_way_is_neither_refused_nor_ordered_again():
+    def active(role):
+        state = ObservedState.ACTIVE
+        return facts(role, state=state, agent=AgentStatus(1, Mode(role.value), state, switchover="one"))
+
+    assert asked(seen(active(M), active(S))).verdict is Verdict.UNDER_WAY
+    assert asked(seen(active(M), facts(S))).verdict is Verdict.UNDER_WAY
+    assert asked(seen(facts(M, state=ObservedState.STANDBY), active(S))).verdict is Verdict.DONE
+
+
 def test_on_appliances_no_such_command_is_known_and_a_person_is_told_what_to_do():
     found = asked(seen(facts(M, kind=APPLIANCE), facts(S, kind=APPLIANCE)))
     assert found.verdict is Verdict.REFUSED

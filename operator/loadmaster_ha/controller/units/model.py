@@ -74,6 +74,8 @@ class Handover:
     began: float
     """Unix seconds."""
     outcome: SwitchoverStatus | None = None
+    joined: bool = False
+    """It was under way when this process came; nobody here waits for the agent's answer."""
 
 
 @dataclass

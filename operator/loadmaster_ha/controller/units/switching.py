@@ -3,8 +3,9 @@
 Decided in `planning.units.switchover`. The agent's call takes up to three minutes and is made beside the
 visits; nothing else is written to the units meanwhile. When it is over: outcome and gap into status, an
 Event, and then the annotation is removed. A process that dies in between leaves the annotation, and the next
-one decides anew: who is active already needs no second switch-over, and one that was aborted may be tried
-again, since it makes before it breaks.
+one decides anew: one that is still under way is waited for, who is active already needs no second one (what
+was stored of it is told, or that it is so, without a gap that nobody saw), and one that was aborted may be
+tried again, since it makes before it breaks.
 """
 
 import asyncio
@@ -39,6 +40,9 @@ _EVENTS: Final = {
     SwitchoverOutcome.REFUSED: ("SwitchoverRefused", True),
 }
 
+_SECOND: Final = 1.0
+"""What times in status and ages told by agents are rounded to."""
+
 Order = Callable[[Caller, Role], Awaitable[SwitchoverAnswer]]
 Watching = Callable[[str, Sequence[int], int], AbstractAsyncContextManager[Attempts]]
 
@@ -63,6 +67,8 @@ class Switching:
         self._wake = wake
         self._watching = watching
         self._tasks: dict[PairKey, asyncio.Task[None]] = {}
+        self._seen: set[PairKey] = set()
+        """Pairs that this process has visited: what is asked for from then on nobody has answered before."""
 
     async def go_on(self, work: UnitsWork, *, now: float) -> bool:
         """Begin what is asked for, or see how it goes; True while a switch-over is under way.
@@ -70,9 +76,12 @@ class Switching:
         Raises:
             LeaseLost: this process may not write any more.
         """
-        memory = work.memory
+        memory, first = work.memory, work.key not in self._seen
+        self._seen.add(work.key)
+        if memory.handover is not None and memory.handover.joined and memory.handover.outcome is None:
+            memory.handover = None  # to be decided anew
         if memory.handover is None and work.switchover_to is not None and not work.deleting:
-            self._begin(work, work.switchover_to, now)
+            self._begin(work, work.switchover_to, now, first=first)
         if memory.handover is None:
             return False
         work.switchover = memory.handover.outcome
@@ -102,6 +111,7 @@ class Switching:
 
     async def forget(self, key: PairKey) -> None:
         """The pair is gone."""
+        self._seen.discard(key)
         task = self._tasks.pop(key, None)
         if task is not None:
             task.cancel()
@@ -112,7 +122,7 @@ class Switching:
         for key in list(self._tasks):
             await self.forget(key)
 
-    def _begin(self, work: UnitsWork, requested: str, now: float) -> None:
+    def _begin(self, work: UnitsWork, requested: str, now: float, *, first: bool) -> None:
         role = next((each for each in Role if each.value.lower() == requested.strip().lower()), None)
         if role is None:
             told = f"{requested!r} is no unit: the annotation {SWITCHOVER_TO} takes master or slave"
@@ -129,7 +139,14 @@ class Switching:
                 run = self._run(work, handover, client.value)
                 self._tasks[work.key] = asyncio.create_task(run, name=f"switch-over of {work.key}")
                 return
-        self._end(work.memory, handover, decision.verdict is Verdict.DONE, decision.reason)
+        if decision.verdict is Verdict.UNDER_WAY:
+            work.memory.handover = replace(handover, joined=True)
+            return
+        done = decision.verdict is Verdict.DONE
+        if done and first and (stored := _stored(work, handover)) is not None:
+            work.memory.handover = replace(handover, outcome=stored)
+            return
+        self._end(work.memory, handover, done, decision.reason)
 
     def _decide(self, work: UnitsWork, role: Role, now: float) -> Decision:
         if work.held:
@@ -140,7 +157,7 @@ class Switching:
 
     def _end(self, memory: UnitsMemory, handover: Handover, done: bool, reason: str) -> None:  # noqa: FBT001
         outcome = SwitchoverOutcome.DONE if done else SwitchoverOutcome.REFUSED
-        memory.handover = replace(handover, outcome=_status(handover, outcome, reason, 0.0 if done else None))
+        memory.handover = replace(handover, outcome=_status(handover, outcome, reason, None))
 
     async def _run(self, work: UnitsWork, handover: Handover, client: Caller) -> None:
         """Have the agent switch over, and note what came of it."""
@@ -175,6 +192,18 @@ class Switching:
             content_type="application/json-patch+json",
             query={"fieldManager": FIELD_MANAGER},
         )
+
+
+def _stored(work: UnitsWork, handover: Handover) -> SwitchoverStatus | None:
+    """What an earlier process has stored of this very switch-over, and may not have told."""
+    found = (work.body.get("status") or {}).get("lastSwitchover") or {}
+    agent = work.present[handover.to].agent
+    if agent is None or agent.active_seconds is None or found.get("requested") != handover.requested:
+        return None
+    told = SwitchoverStatus.model_validate(found)
+    ended = datetime.fromisoformat(str(found["time"])).timestamp()
+    its = ended > handover.began - agent.active_seconds - _SECOND
+    return told if told.outcome is SwitchoverOutcome.DONE and its else None
 
 
 def _gap_in_words(seconds: float) -> str:

@@ -36,7 +36,7 @@ def plan_single_again(situation: Situation) -> UnitPlan:
     if not isinstance(published, Present) or published.value:
         what = "Azure still has rules or openings of this pair, or has not been read"
         return UnitPlan(findings=(finding(Reason.STILL_PUBLISHED, "spec.services", what),))
-    findings = tuple(_unreachable(situation))
+    findings = tuple(unreachable(situation))
     steps = Steps(situation, deleting=True)
     for member in situation.in_order():
         if member.mode is not Mode.SINGLE:
@@ -70,7 +70,8 @@ def _left_to_a_person(situation: Situation, member: Member) -> Finding:
     return finding(Reason.REBOOT_LEFT_TO_PERSON, f"spec.{member.role.lower()}", what)
 
 
-def _unreachable(situation: Situation) -> Iterator[Finding]:
+def unreachable(situation: Situation) -> Iterator[Finding]:
+    """Units that do not answer, with what that means for the deletion."""
     for found in preconditions.unreachable(situation):
         advice = (
             "It could not be set to single mode. The deletion waits for it; set policy.deletion to Orphan to "

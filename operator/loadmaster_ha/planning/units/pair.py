@@ -11,7 +11,7 @@ from loadmaster_ha.domain.findings import Finding, Severity
 from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.domain.unit_changes import Reboot
 from loadmaster_ha.planning.units import preconditions
-from loadmaster_ha.planning.units.deletion import plan_single_again
+from loadmaster_ha.planning.units.deletion import plan_single_again, unreachable
 from loadmaster_ha.planning.units.high_availability import plan_high_availability
 from loadmaster_ha.planning.units.observation import UnitsObservation, UnitsTarget
 from loadmaster_ha.planning.units.plan import UnitPlan
@@ -53,7 +53,9 @@ def plan_deletion(target: UnitsTarget, observation: UnitsObservation, *, now: fl
     services = plan_services_deletion(target, seen, active=active, now=now)
     single = plan_single_again(situation)
     if _unfinished(services):
-        return replace(services, held_back=(*services.held_back, *single.changes))
+        # Who does not answer is what holds up the rest, too.
+        findings = (*unreachable(situation), *services.findings)
+        return replace(services, findings=findings, held_back=(*services.held_back, *single.changes))
     return replace(single, findings=(*services.findings, *single.findings))
 
 

@@ -17,6 +17,8 @@ from loadmaster_ha.planning.units.reboots import cannot_take_over
 from loadmaster_ha.planning.units.situation import Member, Situation
 
 COMMAND: Final = "agentswitchover"
+TAKEN: Final = "HandoverTaken"
+"""An agent's reason for being active after a switch-over."""
 
 
 class Verdict(StrEnum):
@@ -25,6 +27,8 @@ class Verdict(StrEnum):
     START = "Start"
     DONE = "Done"
     """The unit is active already."""
+    UNDER_WAY = "UnderWay"
+    """The agents are at it already: an earlier process of ours has ordered it, or a person has."""
     REFUSED = "Refused"
 
 
@@ -56,11 +60,24 @@ def decide(
         return Decision(Verdict.REFUSED, refusal)
     taking, giving = situation.members.get(to), situation.members.get(to.partner)
     if taking is not None and taking.is_active and (giving is None or not giving.is_active):
-        return Decision(Verdict.DONE, f"the {to.lower()} is active already")
+        return Decision(Verdict.DONE, f"the {to.lower()} is active already{_as_planned(taking)}")
+    if _hands_over(giving):
+        return Decision(Verdict.UNDER_WAY, f"the {to.lower()} is taking over")
     refusal = _refusal(situation, taking, giving, to) or _under_way(situation, plan)
     if refusal:
         return Decision(Verdict.REFUSED, refusal)
     return Decision(Verdict.START, f"the {to.lower()} takes over as planned", to.partner)
+
+
+def _as_planned(taking: Member) -> str:
+    agent = taking.facts.agent
+    return f" ({agent.detail})" if agent is not None and agent.reason == TAKEN and agent.detail else ""
+
+
+def _hands_over(giving: Member | None) -> bool:
+    """Whether the unit is handing over: meanwhile both are active, until the balancer has seen the other."""
+    agent = giving.facts.agent if giving is not None and giving.is_active else None
+    return agent is not None and bool(agent.switchover)
 
 
 def _refusal_of_kind(situation: Situation, to: Role) -> str:
