@@ -24,6 +24,7 @@ from loadmaster_ha.controller.status_units import stored_refusal
 from loadmaster_ha.controller.unit_sessions import UnitSessions, WatchSessions
 from loadmaster_ha.controller.unit_sources import UnitSources
 from loadmaster_ha.controller.units.lane import UnitsController
+from loadmaster_ha.controller.units.rebooting import Returns
 from loadmaster_ha.controller.units.switching import Switching
 from loadmaster_ha.controller.units.writing import Writing
 from loadmaster_ha.controller.watching.lane import WatchLane
@@ -133,7 +134,7 @@ class Lanes:
             sessions=self._clients,
             inputs=self._sources.inputs,
             observe=observe,
-            boot=boot_of,
+            returns=Returns(boot=boot_of, wake=self._wake_units),
             writing=Writing(
                 kubernetes=kubernetes, board=self._board, metrics=metrics, permit=permit, write=write
             ),

@@ -25,6 +25,7 @@ from loadmaster_ha.controller.registry import PairKey, Pairs
 from loadmaster_ha.controller.unit_inputs import Gathered
 from loadmaster_ha.controller.units.frontend_gap import Attempt, Attempts
 from loadmaster_ha.controller.units.lane import UnitsController
+from loadmaster_ha.controller.units.rebooting import ASKED_EVERY, LOOKED_EVERY, Returns
 from loadmaster_ha.controller.units.switching import Switching
 from loadmaster_ha.controller.units.writing import Writing
 from loadmaster_ha.controller.workqueue import Visit, VisitOutcome
@@ -139,6 +140,8 @@ class Units:
         self.faults, self.writes, self.after_write = {}, [], lambda _: None
         self.before_write = lambda _: None
         self.looks, self.asked = Counter(), Counter()
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def observe(self, _, role, **__):
         self.looks[role] += 1
@@ -148,6 +151,7 @@ class Units:
 
     async def boot(self, client):
         self.asked[client.role] += 1
+        await self.answers.wait()
         if client.role in self.faults:
             raise self.faults[client.role]
         return self.facts[client.role].boot
@@ -185,6 +189,7 @@ class Stage:
         self.cluster, self.units = Cluster(), Units()
         self.metrics = OperatorMetrics(version="0", kopf_version="0")
         self.woken, self.leads, self.answers = [], True, []
+        self.clients = {role: Client(role) for role in Role}
         self.frontend_asked, self.attempts, self.refusals = [], [], {}
         self.pairs = Pairs()
         self.pairs.update(self.cluster.body)
@@ -209,6 +214,7 @@ class Stage:
             ports=Present(frozenset({8444})),
         )
         self.exchange.azure_seen(KEY, view)
+        self.returns = Returns(boot=self.units.boot, wake=self.woken.append)
         self.controller = UnitsController(
             kubernetes=self.cluster,
             pairs=self.pairs,
@@ -217,7 +223,7 @@ class Stage:
             sessions=self,
             inputs=self,
             observe=self.units.observe,
-            boot=self.units.boot,
+            returns=self.returns,
             writing=Writing(
                 kubernetes=self.cluster,
                 board=self.board,
@@ -241,7 +247,7 @@ class Stage:
             raise LeaseLost("it is another's")
 
     async def get(self, _, role, *__, **___):
-        return Client(role)
+        return self.clients[role]
 
     def refusal(self, _, role):
         return self.refusals.get(role, "")
@@ -263,6 +269,11 @@ class Stage:
 
     async def visit(self, *, woken=False):
         return await self.controller.visit(Visit(KEY, woken=woken, waited=0.0))
+
+    async def until_woken(self):
+        async with asyncio.timeout(30):
+            while KEY not in self.woken:  # noqa: ASYNC110 - the exchange wakes by a plain call
+                await asyncio.sleep(0.02)
 
     async def until_at_rest(self, most=60):
         for _ in range(most):
@@ -356,7 +367,7 @@ async def test_without_the_lease_a_row_of_settings_ends_at_once(stage):
     assert len(stage.units.writes) == 1
 
 
-async def test_while_a_unit_reboots_it_alone_is_asked_and_often(stage):
+async def test_while_a_unit_reboots_it_alone_is_asked_and_the_pair_is_woken_when_it_is_back(stage):
     stage.units.after_write = lambda change: (
         isinstance(change, Reboot)
         and stage.units.faults.update({change.role: UnitFault(FaultReason.BOOTING, "it boots")})
@@ -366,21 +377,67 @@ async def test_while_a_unit_reboots_it_alone_is_asked_and_often(stage):
     await stage.visit()
     (away,) = stage.units.faults
     looks, statuses = stage.units.looks.copy(), len(stage.cluster.statuses)
-    for _ in range(5):
-        following = await stage.visit()
-        assert following.after <= 1
-    assert (stage.units.looks, stage.units.asked) == (looks, {away: 5})
+    asked = stage.units.asked[away]
+    async with asyncio.timeout(30):
+        while stage.units.asked[away] < asked + 3:
+            assert (await stage.visit()).after == LOOKED_EVERY
+    assert (stage.units.looks, set(stage.units.asked)) == (looks, {away})
     assert len(stage.cluster.statuses) == statuses
     assert stage.condition("HASynced")["reason"] == "UnitRebooting"
 
-    # Something has happened, such as the partner's becoming active: both are looked at.
+    # Something has happened, such as the partner's becoming active: it is looked at.
     await stage.visit(woken=True)
-    assert stage.units.looks[away.partner] == looks[away.partner] + 1
+    assert stage.units.looks == {**looks, away.partner: looks[away.partner] + 1}
 
+    stage.woken.clear()
     stage.units.faults.clear()
-    await stage.visit()
+    await stage.until_woken()
+    await stage.visit(woken=True)
     assert isinstance(stage.units.writes[-1], Reboot)
     assert stage.units.writes[-1].role is away.partner, "the second follows as soon as the first is back"
+
+
+async def test_a_unit_that_hangs_while_it_goes_down_holds_up_nothing(stage):
+    stage.units.after_write = lambda change: isinstance(change, Reboot) and stage.units.answers.clear()
+    await stage.visit()
+    while not isinstance(stage.units.writes[-1], Reboot):
+        await stage.visit()
+    away = stage.units.writes[-1].role
+    looks = stage.units.looks.copy()
+    async with asyncio.timeout(30):
+        await stage.visit(woken=True)
+    assert stage.units.looks == {**looks, away.partner: looks[away.partner] + 1}
+    stage.units.answers.set()
+    await stage.until_woken()
+
+
+async def test_nobody_is_asked_any_more_when_the_pair_is_gone(stage):
+    stage.units.after_write = lambda change: (
+        isinstance(change, Reboot)
+        and stage.units.faults.update({change.role: UnitFault(FaultReason.BOOTING, "it boots")})
+    )
+    while not stage.units.faults:
+        await stage.visit()
+    await stage.visit()
+    assert stage.units.asked
+    await stage.controller.forget(KEY)
+    asked = stage.units.asked.copy()
+    await asyncio.sleep(3 * ASKED_EVERY)
+    assert stage.units.asked == asked
+
+
+@pytest.mark.parametrize("reason", [FaultReason.UNAUTHORIZED, FaultReason.CERTIFICATE_NOT_TRUSTED])
+async def test_a_unit_that_comes_back_as_a_stranger_is_looked_at_and_told(stage, reason):
+    stage.units.after_write = lambda change: (
+        isinstance(change, Reboot)
+        and stage.units.faults.update({change.role: UnitFault(reason, "it is another one")})
+    )
+    while not stage.units.faults:
+        await stage.visit()
+    (away,) = stage.units.faults
+    looks = stage.units.looks[away]
+    await stage.visit()
+    assert stage.units.looks[away] > looks
 
 
 class Killed(BaseException):

@@ -35,7 +35,7 @@ from loadmaster_ha.controller.units.model import (
     UnitsMemory,
     UnitsWork,
 )
-from loadmaster_ha.controller.units.rebooting import Boot, is_back, may_only_ask, next_ask
+from loadmaster_ha.controller.units.rebooting import LOOKED_EVERY, Returns, waits_only
 from loadmaster_ha.controller.units.switching import Switching
 from loadmaster_ha.controller.units.writing import Course, Writing
 from loadmaster_ha.controller.visiting import Visitor
@@ -46,7 +46,7 @@ from loadmaster_ha.domain.reading import Present, Reading, Unknown
 from loadmaster_ha.domain.unit_changes import AddRealServer, DeleteRealServer, ModifyRealServer, UnitChange
 from loadmaster_ha.domain.units import UnitFacts
 from loadmaster_ha.loadmaster.calling import Caller
-from loadmaster_ha.loadmaster.faults import UnitFault
+from loadmaster_ha.loadmaster.faults import FaultReason, UnitFault
 from loadmaster_ha.planning.layout import Layout
 from loadmaster_ha.planning.pair import conflicts
 from loadmaster_ha.planning.target import PairTarget
@@ -88,7 +88,7 @@ class UnitsController(Visitor):
         sessions: Sessions,
         inputs: Inputs,
         observe: Observe,
-        boot: Boot,
+        returns: Returns,
         writing: Writing,
         switching: Switching,
         probe_source: str,
@@ -102,7 +102,7 @@ class UnitsController(Visitor):
         self._sessions = sessions
         self._inputs = inputs
         self._observe = observe
-        self._boot = boot
+        self._returns = returns
         self._writing = writing
         self._switching = switching
         self._probe_source = probe_source
@@ -120,11 +120,13 @@ class UnitsController(Visitor):
             return
         self._leaving.discard(key)
         self._memories.pop(key, None)
+        self._returns.forget(key)
         await self._switching.forget(key)
         await self._sessions.forget(key)
 
     async def close(self) -> None:
         """End what goes on beside the visits."""
+        self._returns.close()
         await self._switching.close()
 
     async def _visit(self, visit: Visit[PairKey]) -> Next:
@@ -205,7 +207,7 @@ class UnitsController(Visitor):
                 VisitOutcome.NO_CHANGE
             )
         if (waiting := await self._waits_on(work, azure)) is not None:
-            return waiting, self._ask_again(work)
+            return waiting, Next(VisitOutcome.WAITING, after=LOOKED_EVERY)
         await self._look(work, azure)
         if await self._switching.go_on(work, now=self._clock()):
             return work.situation(), Next(VisitOutcome.WAITING, after=SOON_SECONDS)
@@ -219,19 +221,18 @@ class UnitsController(Visitor):
     async def _waits_on(self, work: UnitsWork, azure: AzureView) -> UnitsSituation | None:
         """What was told before, if nothing but a reboot is waited for and it is not over; else None."""
         memory = work.memory
-        if work.woken or not may_only_ask(memory, self._clock()):
+        if work.woken or not waits_only(memory, self._clock()):
             return None
-        for role, told in memory.reboots.items():
+        for role in memory.reboots:
             client = await self._client(work, role, azure.addresses.get(role))
-            if await is_back(told, client, self._boot):
+            if not isinstance(client, Present) or await self._is_back(work, role, client.value):
                 return None
         return memory.waiting
 
-    def _ask_again(self, work: UnitsWork) -> Next:
-        return Next(VisitOutcome.WAITING, after=self._until_asked(work))
-
-    def _until_asked(self, work: UnitsWork) -> float:
-        return next_ask(work.memory.reboots, self._clock())
+    async def _is_back(self, work: UnitsWork, role: Role, client: Caller) -> bool:
+        """Whether a unit can be looked at: it was not told to reboot, or that is over."""
+        told = work.memory.reboots.get(role)
+        return told is None or await self._returns.is_back(work.key, role, told, client)
 
     async def _look(self, work: UnitsWork, azure: AzureView) -> None:
         """Read everything, and make the plan of it."""
@@ -270,6 +271,8 @@ class UnitsController(Visitor):
         work.clients[role] = client
         if not isinstance(client, Present):
             return Unknown(client.reason, client.message)
+        if not await self._is_back(work, role, client.value):
+            return Unknown(FaultReason.BOOTING.value, "it was told to reboot")
         terminates = any(
             each.virtual_service and each.virtual_service.tls for each in work.target.spec.services
         )
@@ -320,6 +323,7 @@ class UnitsController(Visitor):
             told = memory.reboots.get(role)
             if told is not None and told.boot != facts.boot:
                 del memory.reboots[role]
+                self._returns.forget(work.key, role)
             row = work.rows[role]
             record = row.record if row.record.identity == facts.identity else UnitRecord(facts.identity)
             work.rows[role] = replace(row, kind=facts.kind, firmware=facts.firmware, record=record)
@@ -350,8 +354,7 @@ class UnitsController(Visitor):
     def _after_writes(self, work: UnitsWork, course: Course) -> tuple[UnitsSituation, Next]:
         situation = work.situation(obstacle=course.obstacle)
         if course.obstacle is None:
-            after = self._until_asked(work) if work.memory.reboots else course.after
-            return situation, Next(VisitOutcome.CHANGED, after=after, progress=True)
+            return situation, Next(VisitOutcome.CHANGED, after=course.after, progress=True)
         return situation, Next(VisitOutcome.WAITING, after=course.after, progress=course.progress)
 
     def _nothing_to_write(self, work: UnitsWork) -> tuple[UnitsSituation, Next]:
@@ -362,7 +365,7 @@ class UnitsController(Visitor):
         situation = work.situation(cleaned=cleaned)
         if work.memory.reboots:
             work.memory.waiting = situation
-            return situation, self._ask_again(work)
+            return situation, Next(VisitOutcome.WAITING, after=LOOKED_EVERY)
         if found.look_again is not None:
             return situation, Next(VisitOutcome.WAITING, after=max(SOON_SECONDS, found.look_again))
         if found.blocking or found.waiting:
