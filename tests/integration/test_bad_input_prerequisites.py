@@ -470,11 +470,10 @@ async def test_the_cases_are_all_reasons_that_block():
         reason.value for reason, told in reasons.CATALOGUE.items() if told.severity.value == "Blocking"
     }
     elsewhere = {
-        "InvalidReference",  # refused by the schema's pattern already
-        "SameInterface",  # refused by CEL
-        "ServiceInterfaceNotFound",  # refused by CEL
-        "ManagementPortsDiffer",  # refused by CEL
-        "SubnetMismatch",  # the subnet is immutable by CEL
+        "SameInterface",  # refused by CEL: test_reasons_without_the_schema.py
+        "ServiceInterfaceNotFound",  # as well
+        "ManagementPortsDiffer",  # as well
+        "SubnetMismatch",  # test_reasons_of_azure.py
         "ConflictingPair",  # test_bad_input_conflicts.py
         "AuthorizationFailed",  # test_bad_input_refusals.py
     }

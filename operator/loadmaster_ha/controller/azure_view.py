@@ -7,7 +7,7 @@ from types import MappingProxyType
 from loadmaster_ha.domain.findings import Finding
 from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.domain.reading import Absent, Present, Reading, Unknown
-from loadmaster_ha.planning.arm import InvalidResourceID, ResourceID
+from loadmaster_ha.planning.arm import ResourceID
 from loadmaster_ha.planning.balancer import PROBES, RULES
 from loadmaster_ha.planning.bodies import children, named, properties
 from loadmaster_ha.planning.changes import Plan
@@ -55,15 +55,12 @@ def view_of(
 ) -> AzureView:
     """The view of one observation and the plan that was made on it."""
     layout = Layout(target)
-    try:
-        arms = {
-            (found.role, found.arm): address
-            for found in layout.attachments
-            if (address := found.address(observation)) is not None
-        }
-        primaries = {role: arms.get((role, layout.primary(role).arm)) for role in Role}
-    except InvalidResourceID:
-        return from_manifest(target)
+    arms = {
+        (found.role, found.arm): address
+        for found in layout.attachments
+        if (address := found.address(observation)) is not None
+    }
+    primaries = {role: arms.get((role, layout.primary(role).arm)) for role in Role}
     addresses = {role: layout.unit(role).address or primaries[role] for role in Role}
     balancer = observation.get(layout.balancer)
     return AzureView(

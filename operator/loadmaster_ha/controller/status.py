@@ -139,7 +139,7 @@ def _azure_synced(situation: Situation) -> Condition:
         return Condition(kind, FALSE, trouble.reason, differences(situation.changes) or trouble.message)
     if situation.changes:
         # Who looks before they let it write wants to know the risks as well.
-        told = sentence(differences(situation.changes), risks if situation.held else "")
+        told = sentence(differences(situation.changes), risks)
         return Condition(kind, FALSE, Reason.DRIFT if situation.held else Reason.APPLYING, told)
     if situation.unpublished:
         return Condition(kind, FALSE, Reason.APPLYING, _unpublished_in_words(situation))

@@ -99,18 +99,18 @@ def _synced(situation: UnitsSituation) -> Condition:  # noqa: PLR0911 - the firs
     if situation.plan is None or situation.unread:
         reason = trouble or Obstacle(Reason.NOT_OBSERVED, "The units have not been looked at yet.")
         return Condition(kind, UNKNOWN, reason.reason, reason.message)
+    risks = reported(situation.plan.warnings)  # some are about what is on its way
     if situation.changes and situation.held and situation.blocking is None:
-        return Condition(kind, FALSE, Reason.DRIFT, changes)  # what waits then waits for that
+        return Condition(kind, FALSE, Reason.DRIFT, sentence(changes, risks))  # what waits waits for that
     if trouble is not None:
         told = sentence(trouble.message, f"To be done: {changes}" if changes else "")
-        return Condition(kind, FALSE, trouble.reason, told)
+        return Condition(kind, FALSE, trouble.reason, sentence(told, risks))
     if situation.changes:
-        return Condition(kind, FALSE, Reason.APPLYING, changes)
+        return Condition(kind, FALSE, Reason.APPLYING, sentence(changes, risks))
     if owed := situation.reboots:
         return Condition(kind, FALSE, Reason.REBOOT_OWED, owed)
     if situation.deleting and situation.cleaned:
         return Condition(kind, FALSE, Reason.CLEANING_UP, "Nothing of this pair is left on the units.")
-    risks = reported(situation.plan.warnings)
     message = sentence("Both units are as the manifest wants them.", risks)
     return Condition(kind, TRUE, Reason.SYNCED, message)
 

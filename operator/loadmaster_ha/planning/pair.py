@@ -21,7 +21,7 @@ from loadmaster_ha.planning import (
     simulate,
 )
 from loadmaster_ha.planning import needs as needed
-from loadmaster_ha.planning.arm import InvalidResourceID, ResourceID
+from loadmaster_ha.planning.arm import ResourceID
 from loadmaster_ha.planning.bodies import properties
 from loadmaster_ha.planning.changes import Change, Plan
 from loadmaster_ha.planning.layout import Layout
@@ -34,10 +34,7 @@ from loadmaster_ha.resources.loadmasterpair import Adoption, HealthCheck
 
 def needs(target: PairTarget, observation: Observation) -> frozenset[Need]:
     """All ids that should be known, given what is known so far; ask again after each round of reads."""
-    try:
-        return needed.all_needs(Layout(target), observation)
-    except InvalidResourceID:
-        return frozenset()
+    return needed.all_needs(Layout(target), observation)
 
 
 def plan(target: PairTarget, observation: Observation, *, publish: PairTarget | None = None) -> Plan:
@@ -52,10 +49,7 @@ def plan(target: PairTarget, observation: Observation, *, publish: PairTarget | 
         InvariantViolated: a change would break what must hold after every single one: a bug of the planner's.
     """
     layout = Layout(target)
-    try:
-        findings = prerequisites.check(layout, observation)
-    except InvalidResourceID as error:
-        return Plan(findings=(finding(Reason.INVALID_REFERENCE, "spec", str(error)),))
+    findings = prerequisites.check(layout, observation)
     try:
         changes = _changes(layout if publish is None else Layout(publish), observation)
     except security_groups.NoFreePriority as error:
@@ -77,10 +71,7 @@ def plan_deletion(target: PairTarget, observation: Observation, older: Sequence[
         InvariantViolated: a change would touch what is not ours: a bug of the planner's.
     """
     layout = Layout(_only_what_is_marked(target) if conflicts(target, older) else target)
-    try:
-        findings = prerequisites.check_readable(layout, observation)
-    except InvalidResourceID:
-        return Plan()
+    findings = prerequisites.check_readable(layout, observation)
     steps = _Steps(layout, observation, deleting=True)
     steps.add_all(removal.plan_interface_removal(layout, observation))
     steps.add(removal.plan_balancer_removal(layout, steps.observation))
@@ -96,10 +87,7 @@ def _only_what_is_marked(target: PairTarget) -> PairTarget:
 
 def left_behind(target: PairTarget, observation: Observation) -> tuple[ResourceID, ...]:
     """What of ours is there, or may be there where it could not be read: for who lets go without deleting."""
-    try:
-        return tuple(removal.remaining(Layout(target), observation))
-    except InvalidResourceID:
-        return ()
+    return tuple(removal.remaining(Layout(target), observation))
 
 
 def frontend_address(target: PairTarget, observation: Observation) -> str | None:
@@ -122,29 +110,16 @@ def expected_failover(health_check: HealthCheck) -> failover.ExpectedFailover:
 def claims(target: PairTarget) -> frozenset[ResourceID]:
     """What a pair wants for itself: its balancer and its interfaces. `conflicts` can only be about these."""
     layout = Layout(target)
-    try:
-        return frozenset({layout.balancer, *(attachment.interface for attachment in layout.attachments)})
-    except InvalidResourceID:
-        return frozenset()
+    return frozenset({layout.balancer, *(attachment.interface for attachment in layout.attachments)})
 
 
 def conflicts(target: PairTarget, others: Sequence[PairTarget]) -> tuple[Finding, ...]:
-    """What this pair claims that an older pair of the cluster has: the balancer, or an interface.
-
-    A pair that names something which is no resource id claims nothing.
-    """
+    """What this pair claims that an older pair of the cluster has: the balancer, or an interface."""
     layout = Layout(target)
     return tuple(found for other in others for found in _conflicts_with(layout, Layout(other)))
 
 
 def _conflicts_with(layout: Layout, other: Layout) -> list[Finding]:
-    try:
-        return _common_claims(layout, other)
-    except InvalidResourceID:
-        return []
-
-
-def _common_claims(layout: Layout, other: Layout) -> list[Finding]:
     name = f"{other.identity.namespace}/{other.identity.name}"
     found = []
     if layout.balancer == other.balancer:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from loadmaster_ha.domain.findings import Finding
 from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.domain.virtual_services import RealServer
-from loadmaster_ha.planning.arm import InvalidResourceID, ResourceID
+from loadmaster_ha.planning.arm import ResourceID
 from loadmaster_ha.planning.bodies import children, name_of, properties, reference_of, singular_or_plural
 from loadmaster_ha.planning.layout import Attachment, Layout
 from loadmaster_ha.planning.observation import Observation
@@ -73,10 +73,7 @@ def by_service(
     found = {}
     for index, service in enumerate(layout.spec.services):
         looked_up = [(each.address, each.port) for each in (endpoints or {}).get(service.name, ())]
-        try:
-            blocks = _blocks(layout, observation, service, [*_static(service), *looked_up])
-        except InvalidResourceID:
-            return {}
+        blocks = _blocks(layout, observation, service, [*_static(service), *looked_up])
         if findings := tuple(_finding(index, service, block) for block in blocks):
             found[service.name] = findings
     return found

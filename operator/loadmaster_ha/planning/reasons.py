@@ -15,7 +15,6 @@ _B, _W, _I = Severity.BLOCKING, Severity.WAITING, Severity.WARNING
 class Reason(StrEnum):
     """Reasons of findings, and with that of conditions."""
 
-    INVALID_REFERENCE = "InvalidReference"
     COULD_NOT_READ = "CouldNotRead"
     AUTHORIZATION_FAILED = "AuthorizationFailed"
     NOT_CHECKED = "PrerequisiteNotChecked"
@@ -80,11 +79,6 @@ class Explanation:
 
 
 CATALOGUE: Final[dict[Reason, Explanation]] = {
-    Reason.INVALID_REFERENCE: Explanation(
-        _B,
-        "A name in the manifest begins with a slash but is not the id of an Azure resource.",
-        "Give a plain name (in the pair's resource group) or a complete resource id.",
-    ),
     Reason.COULD_NOT_READ: Explanation(
         _W,
         "A resource that has to be known before anything is written could not be read.",

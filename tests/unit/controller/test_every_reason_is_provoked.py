@@ -119,8 +119,10 @@ PROVOKED_BY = {
         *of(
             "azure",
             "DynamicUnitAddress UnitAddressMismatch NoExplicitOutbound SecurityGroupNotAttached "
-            "ForeignDenyRule",
+            "ForeignDenyRule NoSecurityGroup NotLetInBySecurityGroup PrerequisiteNotChecked "
+            "EntryInUseByOthers CouldNotRead ReferencedResourceUpdating SubnetMismatch",
         ),
+        *of("controller", "ChangedMeanwhile"),
     ),
     ("integration/test_reasons_of_azure.py", "test_an_admin_state_that_overrides_the_probe_is_told"): (
         *of("azure", "AdminStateOverride"),
@@ -196,24 +198,14 @@ PROVOKED_BY = {
 """File and test -> the reasons that it brings about and asserts."""
 
 NOT_PROVOKED = {
-    ("controller", "ChangedMeanwhile"): "lasts for one look (412 of ARM): unit tests",
     ("controller", "SwitchingOver"): "lasts for seconds; its outcome is asserted in tests/e2e/pair",
     ("controller", "NotObserved"): "lasts until the first look",
     ("controller", "InvalidSpec"): "refused by the schema; kept for a stored object of an older CRD",
     ("controller", "InternalError"): "a bug of the operator's",
-    ("azure", "InvalidReference"): "refused by the schema's pattern before the operator sees it",
-    ("azure", "CouldNotRead"): "owed: unit tests only",
-    ("azure", "PrerequisiteNotChecked"): "owed: unit tests only",
     ("azure", "SameInterface"): "refused by CEL",
     ("azure", "ServiceInterfaceNotFound"): "refused by CEL",
-    ("azure", "SubnetMismatch"): "refused by CEL: the subnet is immutable",
     ("azure", "ManagementPortsDiffer"): "refused by CEL",
-    ("azure", "EntryInUseByOthers"): "owed: unit tests only",
-    ("azure", "NoSecurityGroup"): "owed: unit tests only",
-    ("azure", "NotLetInBySecurityGroup"): "owed: unit tests only",
     ("azure", "RealServerBlocked"): "owed: unit tests only",
-    ("azure", "ReferencedResourceUpdating"): "owed: unit tests only",
-    ("units", "NotAsked"): "lasts until the first look",
     ("units", "SharedSecretRotation"): "lasts from one write to the next",
     ("units", "CheckPortChanges"): "lasts from one write to the next",
     (

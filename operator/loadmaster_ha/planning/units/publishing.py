@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from loadmaster_ha.domain.reading import Present, Reading, Unknown
 from loadmaster_ha.domain.virtual_services import Protocol as UnitProtocol
-from loadmaster_ha.planning.arm import InvalidResourceID, ResourceID
+from loadmaster_ha.planning.arm import ResourceID
 from loadmaster_ha.planning.balancer import RULES
 from loadmaster_ha.planning.bodies import (
     children,
@@ -63,10 +63,7 @@ def held_back(target: PairTarget, ready: frozenset[str] | None, observation: Obs
     if not is_managed(target.spec):
         return target
     layout = Layout(target)
-    try:
-        rules = _rules(layout, observation)
-    except InvalidResourceID:
-        return target
+    rules = _rules(layout, observation)
     waiting = frozenset(each.name for each in target.spec.services if not _is_ready(layout, each, ready))
     while True:
         services = tuple(_as_it_is(layout, target.spec.services, waiting, rules))
@@ -78,21 +75,18 @@ def held_back(target: PairTarget, ready: frozenset[str] | None, observation: Obs
 
 def published(layout: Layout, observation: Observation) -> Reading[frozenset[Publication]]:
     """What Azure still has of services of this pair: rules of the balancer, openings in security groups."""
-    try:
-        for resource in (layout.balancer, *layout.security_groups):
-            if isinstance(reading := observation.read(resource), Unknown):
-                return reading
-        rules = _rules(layout, observation)
-        groups = [group for group in known_groups(observation) if our_rules(layout, group)]
-        arms = {
-            address: attachment.arm
-            for attachment in layout.attachments
-            if (address := attachment.address(observation)) is not None
-        }
-        openings = (found for group in groups for found in _openings(layout, group, arms))
-        return Present(frozenset((*rules.values(), *openings)))
-    except InvalidResourceID as error:
-        return Unknown("InvalidReference", str(error))
+    for resource in (layout.balancer, *layout.security_groups):
+        if isinstance(reading := observation.read(resource), Unknown):
+            return reading
+    rules = _rules(layout, observation)
+    groups = [group for group in known_groups(observation) if our_rules(layout, group)]
+    arms = {
+        address: attachment.arm
+        for attachment in layout.attachments
+        if (address := attachment.address(observation)) is not None
+    }
+    openings = (found for group in groups for found in _openings(layout, group, arms))
+    return Present(frozenset((*rules.values(), *openings)))
 
 
 def leads_to(publication: Publication, service: str, protocol: UnitProtocol, port: int, arm: str) -> bool:

@@ -17,7 +17,6 @@ _B, _W, _I = Severity.BLOCKING, Severity.WAITING, Severity.WARNING
 class Reason(StrEnum):
     """Reasons of findings, and with that of the condition HASynced."""
 
-    NOT_ASKED = "NotAsked"
     ADDRESS_UNKNOWN = "UnitAddressUnknown"
     MIXED_UNITS = "MixedUnits"
     ROLES_EXCHANGED = "RolesExchanged"
@@ -44,9 +43,6 @@ class Reason(StrEnum):
 
 
 CATALOGUE: Final[dict[Reason, Explanation]] = {
-    Reason.NOT_ASKED: Explanation(
-        _W, "The unit has not been asked yet.", "Nothing is to be done: it passes by itself."
-    ),
     Reason.ADDRESS_UNKNOWN: Explanation(
         _W,
         "A unit's own address is not known: the manifest does not give it and Azure has not told it yet.",

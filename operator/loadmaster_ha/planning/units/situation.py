@@ -182,7 +182,7 @@ class Situation:
             return reading
         if isinstance(reading, Present):
             return Unknown("Booting", "it was told to reboot")
-        return Unknown("NotAsked", "it has not been asked yet")
+        return Unknown("NotObserved", "it has not been looked at yet")
 
     @property
     def rebooting(self) -> dict[Role, RebootUnderWay]:
