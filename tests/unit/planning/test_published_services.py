@@ -21,7 +21,7 @@ from loadmaster_ha.domain.unit_changes import (
 from loadmaster_ha.domain.units import ObservedState, UnitKind
 from loadmaster_ha.domain.virtual_services import RealServer, ServiceKey, VirtualService
 from loadmaster_ha.planning.units.marks import Marks, Whose
-from loadmaster_ha.planning.units.observation import UnitsObservation
+from loadmaster_ha.planning.units.observation import RebootUnderWay, UnitsObservation
 from loadmaster_ha.planning.units.real_servers import LONGEST_FIRST_CHECK
 from loadmaster_ha.planning.units.service_reasons import CATALOGUE, reasons_table
 from loadmaster_ha.planning.units.services import plan_services, unit_that_takes_writes
@@ -384,6 +384,28 @@ def test_written_is_the_active_unit_or_the_master_of_a_pair_that_was_never_probe
     observation, active, expected
 ):
     assert unit_that_takes_writes(observation, active) is expected
+
+
+@pytest.mark.parametrize(
+    ("master", "serves", "expected"),
+    [
+        (U, Present(False), Role.MASTER),
+        (U, Absent(), Role.MASTER),
+        (U, Present(True), None),
+        (S, Present(False), None),
+        (None, Present(False), None),
+    ],
+)
+def test_the_master_of_a_fresh_pair_takes_writes_while_the_slave_reboots(master, serves, expected):
+    observation = replace(
+        units(master, None), frontend_serves=serves, reboots={Role.SLAVE: RebootUnderWay("boot", 0.0)}
+    )
+    assert unit_that_takes_writes(observation, None) is expected
+
+
+def test_the_slave_of_a_fresh_pair_takes_no_writes_while_the_master_reboots():
+    observation = replace(units(None, U), reboots={Role.MASTER: RebootUnderWay("boot", 0.0)})
+    assert unit_that_takes_writes(observation, None) is None
 
 
 def test_without_an_active_unit_everything_is_held_back_and_told_once():

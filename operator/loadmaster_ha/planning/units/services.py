@@ -2,7 +2,8 @@
 
 Written is the active unit; synchronisation does the other (guide, 3.2). While none is active but both are
 unconnected, which is how a pair begins, it is the master: an unconnected unit takes writes in full (guide,
-7), and so the virtual services are there before the balancer is told of them.
+7), and so the virtual services are there before the balancer is told of them. The slave may still be in the
+reboot that the first set-up asks for.
 
 Order: certificate, virtual service, real servers, service by service; then what goes. A service that cannot
 be planned holds up no other. The plan holds every remaining change; each can be the last one before a crash.
@@ -67,9 +68,20 @@ def unit_that_takes_writes(observation: UnitsObservation, active: Role | None) -
     if active is not None:
         facts = known.get(active)
         return active if facts is not None and _is_paired(facts) else None
-    fresh = [facts for facts in known.values() if facts.state is ObservedState.UNCONNECTED]
-    both = len(fresh) == len(Role) and all(_is_paired(facts) for facts in fresh)
-    return Role.MASTER if both else None
+    fresh = {
+        role
+        for role, facts in known.items()
+        if facts.state is ObservedState.UNCONNECTED and _is_paired(facts)
+    }
+    if Role.SLAVE in observation.reboots and Role.SLAVE not in known and not _is_served(observation):
+        fresh.add(Role.SLAVE)  # it was told to by us, which it is only while it is not the one who serves
+    return Role.MASTER if len(fresh) == len(Role) else None
+
+
+def _is_served(observation: UnitsObservation) -> bool:
+    """Whether somebody is known to answer behind the frontend."""
+    serves = observation.frontend_serves
+    return isinstance(serves, Present) and serves.value
 
 
 def _is_paired(facts: UnitFacts) -> bool:
