@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import copy
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -29,6 +29,7 @@ from loadmaster_ha.controller.units.rebooting import ASKED_EVERY, LOOKED_EVERY, 
 from loadmaster_ha.controller.units.switching import Switching
 from loadmaster_ha.controller.units.writing import Writing
 from loadmaster_ha.controller.workqueue import Visit, VisitOutcome
+from loadmaster_ha.domain.differences import Difference
 from loadmaster_ha.domain.ha import Mode, Role
 from loadmaster_ha.domain.reading import Present
 from loadmaster_ha.domain.unit_changes import Reboot, WriteMode, WriteSharedSecret
@@ -40,9 +41,11 @@ from loadmaster_ha.domain.units import (
     UnitFacts,
     UnitKind,
 )
+from loadmaster_ha.domain.virtual_services import ServiceKey, VirtualService
 from loadmaster_ha.loadmaster.agent_orders import SwitchoverAnswer
 from loadmaster_ha.loadmaster.faults import FaultReason, UnitFault
 from loadmaster_ha.loadmaster.material import Material
+from loadmaster_ha.loadmaster.write_errors import NotKeptError
 from loadmaster_ha.planning.units import service_reasons, simulate
 from loadmaster_ha.planning.units.observation import UnitsObservation
 from loadmaster_ha.planning.units.service_reasons import ServiceReason
@@ -140,6 +143,7 @@ class Units:
         self.faults, self.writes, self.after_write = {}, [], lambda _: None
         self.before_write = lambda _: None
         self.looks, self.asked = Counter(), Counter()
+        self.unread, self.kept_otherwise = defaultdict(list), set()
         self.answers = asyncio.Event()
         self.answers.set()
 
@@ -168,7 +172,17 @@ class Units:
             self.facts[change.role] = after.units[change.role].value
         self.after_write(change)
 
+    async def carry_out(self, client, change, material):
+        self.unread[change.role].append(change)
+        await self.write(client, change, material)
+
+    async def read_back(self, client, changes):
+        assert list(changes) == self.unread.pop(client.role)
+        if client.role in self.kept_otherwise:
+            raise NotKeptError("The HA mode", [Difference("HaMode", "single", "master")])
+
     def _boot(self, role):
+        assert not self.unread[role], "it is read back before anything is built on it"
         facts = self.facts[role]
         state = ObservedState.UNCONNECTED
         self.facts[role] = replace(
@@ -230,6 +244,8 @@ class Stage:
                 metrics=self.metrics,
                 permit=self.permit,
                 write=self.units.write,
+                carry_out=self.units.carry_out,
+                read_back=self.units.read_back,
             ),
             switching=Switching(
                 kubernetes=self.cluster,
@@ -344,20 +360,46 @@ async def test_what_cannot_be_stored_is_not_written(stage):
     assert [type(change) for change in stage.units.writes] == [WriteSharedSecret] * 2
 
 
-async def test_settings_are_written_in_a_row_with_one_look_and_a_reboot_alone(stage):
+SETTINGS = [
+    *["WriteSharedSecret"] * 2,
+    *["WriteMode"] * 2,
+    *["WriteParameters"] * 2,
+    *["WriteAgentInputs"] * 2,
+]
+
+
+def kinds_of(changes):
+    return [type(change).__name__ for change in changes]
+
+
+async def test_two_fresh_units_are_set_up_and_the_first_is_rebooted_with_one_look_at_each(stage):
+    await stage.visit()
+    assert kinds_of(stage.units.writes) == [*SETTINGS, "Reboot"]
+    assert stage.units.looks == {Role.MASTER: 1, Role.SLAVE: 1}
+    assert not any(stage.units.unread.values())
+
+
+async def test_a_fresh_unit_that_keeps_something_otherwise_is_not_rebooted(stage):
+    stage.units.kept_otherwise = {Role.SLAVE}
     following = await stage.visit()
-    kinds = [type(change).__name__ for change in stage.units.writes]
-    assert kinds == [
-        *["WriteSharedSecret"] * 2,
-        *["WriteMode"] * 2,
-        *["WriteParameters"] * 2,
-        *["WriteAgentInputs"] * 2,
-    ]
+    assert kinds_of(stage.units.writes) == SETTINGS
+    assert (following.outcome, following.after) == (VisitOutcome.WAITING, None)
+    told = stage.condition("HASynced")
+    assert (told["status"], told["reason"]) == ("False", "ValueNotKept")
+    written = {note.partition(":")[0] for reason, note in stage.cluster.events if reason != "Rebooted"}
+    assert written, "what the master has kept is told"
+
+
+async def test_of_units_that_are_in_use_settings_are_written_in_a_row_and_a_reboot_alone(stage):
+    own = VirtualService(1, ServiceKey("10.0.2.4", 8080), nickname="theirs")
+    stage.units.facts[Role.MASTER] = replace(stage.units.facts[Role.MASTER], services=Present((own,)))
+    following = await stage.visit()
+    assert kinds_of(stage.units.writes) == SETTINGS
     assert stage.units.looks == {Role.MASTER: 1, Role.SLAVE: 1}
     assert (following.outcome, following.after) == (VisitOutcome.CHANGED, 0)
+    assert not stage.units.unread, "each was read back at once"
     await stage.visit()
-    assert isinstance(stage.units.writes[-1], Reboot)
-    assert len(stage.units.writes) == len(kinds) + 1
+    assert kinds_of(stage.units.writes) == [*SETTINGS, "Reboot"]
     assert stage.units.looks == {Role.MASTER: 2, Role.SLAVE: 2}
 
 
@@ -395,6 +437,34 @@ async def test_while_a_unit_reboots_it_alone_is_asked_and_the_pair_is_woken_when
     await stage.visit(woken=True)
     assert isinstance(stage.units.writes[-1], Reboot)
     assert stage.units.writes[-1].role is away.partner, "the second follows as soon as the first is back"
+
+
+async def test_a_process_that_comes_during_a_reboot_looks_as_soon_as_the_unit_answers(stage, monkeypatch):
+    monkeypatch.setattr("loadmaster_ha.controller.units.rebooting.LOOKED_EVERY", 0.02)
+    stage.units.after_write = lambda change: (
+        isinstance(change, Reboot)
+        and stage.units.faults.update({change.role: UnitFault(FaultReason.REFUSED, "it is down")})
+    )
+    while not stage.units.faults:
+        await stage.visit()
+    (away,) = stage.units.faults
+    stage.returns.close()
+    stage.start()
+    for _ in range(3):
+        await stage.visit()
+    stage.woken.clear()
+    asked = stage.units.asked[away]
+    async with asyncio.timeout(30):
+        while stage.units.asked[away] < asked + 3:  # noqa: ASYNC110 - a task that tells nobody
+            await asyncio.sleep(0.01)
+    assert KEY not in stage.woken, "it is still down"
+    stage.units.faults.clear()
+    await stage.until_woken()
+    stage.woken.clear()
+    await stage.visit(woken=True)
+    asked = stage.units.asked[away]
+    await asyncio.sleep(0.1)
+    assert (stage.units.asked[away], KEY in stage.woken) == (asked, False), "it is not waited for any more"
 
 
 async def test_a_unit_that_hangs_while_it_goes_down_holds_up_nothing(stage):

@@ -290,6 +290,8 @@ class UnitsController(Visitor):
         except UnitFault as fault:
             if fault.seen_fingerprint:
                 work.rows[role] = replace(work.rows[role], fingerprint=fault.seen_fingerprint)
+            if role not in work.memory.reboots:
+                self._returns.expect(work.key, role, client.value, fault)
             return Unknown(fault.reason.value, str(fault))
         finally:
             work.rows[role] = replace(work.rows[role], refusal=self._sessions.refusal(work.key, role))
@@ -323,6 +325,7 @@ class UnitsController(Visitor):
             told = memory.reboots.get(role)
             if told is not None and told.boot != facts.boot:
                 del memory.reboots[role]
+            if role not in memory.reboots:
                 self._returns.forget(work.key, role)
             row = work.rows[role]
             record = row.record if row.record.identity == facts.identity else UnitRecord(facts.identity)

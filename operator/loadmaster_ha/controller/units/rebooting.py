@@ -2,7 +2,8 @@
 
 Who goes down or comes up may take a connection and not answer for seconds. A visit must not wait for that,
 since the partner may be active meanwhile and want its services. So a unit that is away is not looked at; a
-task asks it which start it is of, and wakes the pair as soon as it is another one.
+task asks it which start it is of, and wakes the pair as soon as it is another one. One that is down for a
+reason of which this process knows nothing (its predecessor may have rebooted it) is asked less often.
 """
 
 import asyncio
@@ -44,6 +45,9 @@ _AWAY: Final = frozenset(
     }
 )
 """How a unit that is down or starting answers; with any other fault it is to be looked at."""
+
+_DOWN: Final = frozenset({FaultReason.BOOTING, FaultReason.REFUSED, FaultReason.UNREACHABLE})
+"""How nobody answers at all: that it answers again is worth a look."""
 
 Boot = Callable[[Caller], Awaitable[str]]
 """Which start of the unit this is; raises UnitFault."""
@@ -95,6 +99,19 @@ class Returns:
         waiting.visited = False
         return waiting.task.done()
 
+    def expect(self, key: PairKey, role: Role, client: Caller, fault: UnitFault) -> None:
+        """A unit is down, and not by our word: by that of an earlier process, it may be, or of a person.
+
+        Its pair is woken when it answers again; looks at it come with growing pauses until then.
+        """
+        waiting = self._waiting.get((key, role))
+        task = waiting.task if waiting is not None and waiting.client is client else None
+        if fault.reason not in _DOWN or (task is not None and not task.done()):
+            return
+        self._cancel(key, role)
+        waiting = self._waiting[key, role] = _Waiting(RebootUnderWay("", self._clock()), client)
+        waiting.task = asyncio.create_task(self._until_back(key, waiting), name=f"return of {key} {role}")
+
     def forget(self, key: PairKey, *roles: Role) -> None:
         """These units are back, or not waited for any more; without roles: both."""
         for role in roles or Role:
@@ -131,6 +148,8 @@ class Returns:
         except UnitFault as fault:
             if fault.reason not in _AWAY:
                 return None
+        if not waiting.told.boot:
+            return LOOKED_EVERY
         since = self._clock() - waiting.told.since
         if least == GOING_EVERY and since >= GOES_DOWN_SECONDS:
             return None  # it has not heard it
