@@ -68,20 +68,24 @@ def write_kubeconfig(stage, token):
     return kubeconfig
 
 
+async def with_rights(stage, rig, **flags):
+    """An operator with the rights of the example, in the place of the rig's."""
+    await rig.kill_operator()
+    kubeconfig = write_kubeconfig(stage, await install_example(rig))
+    return OperatorProcess(
+        stage.plane,
+        rig.pairs.namespace,
+        rig.proxy.url,
+        rig.proxy.ca_file,
+        stage.directory / rig.pairs.namespace,
+        name="with-rights",
+        flags={"kubeconfig": kubeconfig, "lease_namespace": "loadmaster-system", **flags},
+    )
+
+
 async def test_the_example_grants_what_is_needed_and_nothing_more_is_asked_for(stage):
     async with rigged(stage, "rights") as rig:
-        await rig.kill_operator()
-        kubeconfig = write_kubeconfig(stage, await install_example(rig))
-        operator = OperatorProcess(
-            stage.plane,
-            rig.pairs.namespace,
-            rig.proxy.url,
-            rig.proxy.ca_file,
-            stage.directory / "rights",
-            name="with-rights",
-            # All namespaces, as the example runs it: its Lease is in its own.
-            flags={"kubeconfig": kubeconfig, "namespace": None, "lease_namespace": "loadmaster-system"},
-        )
+        operator = await with_rights(stage, rig, namespace=None)  # all namespaces, as the example runs it
         try:
             await asyncio.to_thread(operator.start)
             world = await World(rig.arm, "rights").build()
@@ -131,17 +135,7 @@ def with_units(world, namespace):
 
 async def test_the_operator_comes_as_far_as_the_units_with_these_rights(stage):
     async with rigged(stage, "managed-rights") as rig:
-        await rig.kill_operator()
-        kubeconfig = write_kubeconfig(stage, await install_example(rig))
-        operator = OperatorProcess(
-            stage.plane,
-            rig.pairs.namespace,
-            rig.proxy.url,
-            rig.proxy.ca_file,
-            stage.directory / "managed-rights",
-            name="with-rights",
-            flags={"kubeconfig": kubeconfig, "lease_namespace": "loadmaster-system"},
-        )
+        operator = await with_rights(stage, rig)
         try:
             await asyncio.to_thread(operator.start)
             await put_sources(stage.plane, rig.pairs.namespace)

@@ -3,12 +3,11 @@ units are called for a change, and that nothing else of them is touched. Two scr
 """
 
 import asyncio
-import contextlib
 import statistics
 import time
 
 import pytest_asyncio
-from tests.support.appliance_pairs import appliance_pair
+from tests.support.appliance_pairs import appliance_pair, polled
 from tests.support.cluster_objects import endpoint_slice, service
 from tests.support.emulator import running_emulator
 from tests.support.rig import Stage
@@ -93,25 +92,8 @@ class Scene:
         return self.written[0][0] - began
 
 
-@contextlib.asynccontextmanager
-async def polled(units):
-    """The balancer asks for the health of both, again and again, the master first."""
-
-    async def poll():
-        while True:
-            for unit in units:
-                unit.balancer_polls()
-            await asyncio.sleep(0.2)
-
-    task = asyncio.create_task(poll())
-    try:
-        yield
-    finally:
-        task.cancel()
-
-
 async def test_endpoints_from_3_to_30_and_back_are_called_for_at_once_and_alone(stage):
-    async with appliance_pair(stage, "units-endpoints") as pair, polled(pair.units):
+    async with appliance_pair(stage, "units-endpoints") as pair, polled(pair):
         scene = Scene(pair)
         await scene.put("services", service())
         await scene.pods(pods(3))
@@ -144,7 +126,7 @@ async def test_endpoints_are_followed_while_another_service_cannot_be(stage):
         "port": 8082,
         "virtualService": {"realServersFrom": {"service": {"name": "nobody", "port": "http"}}},
     }
-    async with appliance_pair(stage, "units-endpoints-beside") as pair, polled(pair.units):
+    async with appliance_pair(stage, "units-endpoints-beside") as pair, polled(pair):
         scene = Scene(pair)
         await scene.put("services", service())
         await scene.pods(pods(2))

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest_asyncio
-from tests.support.appliance_pairs import SECRET, appliance_pair
+from tests.support.appliance_pairs import SECRET, appliance_pair, polled
 from tests.support.emulator import running_emulator
 from tests.support.live_pairs import condition
 from tests.support.rig import Stage
@@ -22,50 +22,38 @@ def written(unit):
     return [command for command, _ in unit.writes() if command.lower() in WRITES]
 
 
-async def polled(units):
-    """The balancer asks for the health of both, again and again, the master first."""
-    while True:
-        for unit in units:
-            unit.balancer_polls()
-        await asyncio.sleep(0.2)
-
-
 async def test_two_fresh_units_become_a_pair_with_its_service_and_single_again(stage):
-    async with appliance_pair(stage, "units-build") as pair:
-        polls = asyncio.create_task(polled(pair.units))
-        try:
-            await pair.apply()
-            found = await pair.synced()
-            assert pair.settings() == pair.wanted()
-            assert [unit.boots for unit in pair.units] == [1, 1]
-            reboots = [
-                value
-                for name, value in pair.rig.operator.metrics().items()
-                if name.startswith("loadmaster_reboots_total")
-            ]
-            assert reboots == [1, 1]
-            assert [unit.secret_writes for unit in pair.units] == [1, 1]
-            status = found["status"]
-            assert {unit["role"]: unit["kind"] for unit in status["units"]} == {
-                "Master": "Appliance",
-                "Slave": "Appliance",
-            }
-            assert condition(found, "RebootRequired")["status"] == "False"
-            assert condition(found, "VersionsMatch")["status"] == "True"
-            assert SECRET not in str(found)
+    async with appliance_pair(stage, "units-build") as pair, polled(pair):
+        await pair.apply()
+        found = await pair.synced()
+        assert pair.settings() == pair.wanted()
+        assert [unit.boots for unit in pair.units] == [1, 1]
+        reboots = [
+            value
+            for name, value in pair.rig.operator.metrics().items()
+            if name.startswith("loadmaster_reboots_total")
+        ]
+        assert reboots == [1, 1]
+        assert [unit.secret_writes for unit in pair.units] == [1, 1]
+        status = found["status"]
+        assert {unit["role"]: unit["kind"] for unit in status["units"]} == {
+            "Master": "Appliance",
+            "Slave": "Appliance",
+        }
+        assert condition(found, "RebootRequired")["status"] == "False"
+        assert condition(found, "VersionsMatch")["status"] == "True"
+        assert SECRET not in str(found)
 
-            # idle: nothing is written any more, anywhere
-            before = [len(written(unit)) for unit in pair.units]
-            await pair.pairs.annotate(look="again")
-            await asyncio.sleep(3)
-            assert [len(written(unit)) for unit in pair.units] == before
+        # idle: nothing is written any more, anywhere
+        before = [len(written(unit)) for unit in pair.units]
+        await pair.pairs.annotate(look="again")
+        await asyncio.sleep(3)
+        assert [len(written(unit)) for unit in pair.units] == before
 
-            await pair.pairs.delete()
-            await pair.pairs.gone(seconds=120)
-            assert [unit.mode for unit in pair.units] == ["single", "single"]
-            assert not any(unit.services.rows for unit in pair.units)
-        finally:
-            polls.cancel()
+        await pair.pairs.delete()
+        await pair.pairs.gone(seconds=120)
+        assert [unit.mode for unit in pair.units] == ["single", "single"]
+        assert not any(unit.services.rows for unit in pair.units)
 
 
 async def test_a_fingerprint_is_shown_and_nothing_is_sent_before_it_is_pinned(stage):
@@ -99,28 +87,24 @@ async def test_a_wrong_password_is_told_and_not_tried_until_the_secret_changes(s
 
 
 async def test_what_is_changed_by_hand_is_repaired_and_told(stage):
-    async with appliance_pair(stage, "units-drift") as pair:
-        polls = asyncio.create_task(polled(pair.units))
-        try:
-            await pair.apply()
-            await pair.synced()
-            pair.units[1].partner, pair.units[0].preferred = "127.0.0.9", 0
-            await pair.pairs.annotate(look="now")
-            await pair.pairs.until(lambda _: pair.settings() == pair.wanted(), "both are repaired")
-            await pair.synced()
-            # Told after the batch in which both were written.
-            both = {"Master", "Slave"}
-            await pair.pairs.told(
-                "DriftRepaired", lambda notes: {note.partition(":")[0] for note in notes} == both
-            )
-            drift = [
-                value
-                for name, value in pair.rig.operator.metrics().items()
-                if name.startswith("loadmaster_drift_total") and "HighAvailability" in name
-            ]
-            assert sum(drift) == 2
-        finally:
-            polls.cancel()
+    async with appliance_pair(stage, "units-drift") as pair, polled(pair):
+        await pair.apply()
+        await pair.synced()
+        pair.units[1].partner, pair.units[0].preferred = "127.0.0.9", 0
+        await pair.pairs.annotate(look="now")
+        await pair.pairs.until(lambda _: pair.settings() == pair.wanted(), "both are repaired")
+        await pair.synced()
+        # Told after the batch in which both were written.
+        both = {"Master", "Slave"}
+        await pair.pairs.told(
+            "DriftRepaired", lambda notes: {note.partition(":")[0] for note in notes} == both
+        )
+        drift = [
+            value
+            for name, value in pair.rig.operator.metrics().items()
+            if name.startswith("loadmaster_drift_total") and "HighAvailability" in name
+        ]
+        assert sum(drift) == 2
 
 
 async def test_observe_writes_nothing_and_says_what_it_would(stage):
@@ -133,20 +117,16 @@ async def test_observe_writes_nothing_and_says_what_it_would(stage):
 
 
 async def test_a_switch_over_of_appliances_is_refused_with_the_reason(stage):
-    async with appliance_pair(stage, "units-switch") as pair:
-        polls = asyncio.create_task(polled(pair.units))
-        try:
-            await pair.apply(services=[])
-            await pair.synced()
-            await pair.pairs.annotate(**{"switchover-to": "slave"})
-            found = await pair.pairs.until(
-                lambda found: "lastSwitchover" in (found or {}).get("status", {}), "it is answered"
-            )
-            assert found["status"]["lastSwitchover"]["outcome"] == "Refused"
-            assert "no such command" in found["status"]["lastSwitchover"]["reason"]
-            await pair.pairs.until(
-                lambda found: "loadmaster.dev/switchover-to" not in found["metadata"].get("annotations", {}),
-                "the request is taken away",
-            )
-        finally:
-            polls.cancel()
+    async with appliance_pair(stage, "units-switch") as pair, polled(pair):
+        await pair.apply(services=[])
+        await pair.synced()
+        await pair.pairs.annotate(**{"switchover-to": "slave"})
+        found = await pair.pairs.until(
+            lambda found: "lastSwitchover" in (found or {}).get("status", {}), "it is answered"
+        )
+        assert found["status"]["lastSwitchover"]["outcome"] == "Refused"
+        assert "no such command" in found["status"]["lastSwitchover"]["reason"]
+        await pair.pairs.until(
+            lambda found: "loadmaster.dev/switchover-to" not in found["metadata"].get("annotations", {}),
+            "the request is taken away",
+        )

@@ -68,6 +68,23 @@ async def agent_inputs(unit: Unit) -> JSON:
     return {name: str(found.get(name)) for name in ("frontend", "probeinterval", "probethreshold")}
 
 
+async def assert_configured(first: FirstPair) -> None:
+    """Both units have the HA settings of the guide (7), each the other one as its partner; both know the
+    balancer."""
+    for unit, partner in zip(first.units, reversed(first.units), strict=True):
+        assert await ha_settings(unit) == {
+            "HaMode": ROLES[unit.number].lower(),
+            "HaPrefered": "0",
+            "Partner": partner.address,
+            "Port": "8444",
+        }
+        assert await agent_inputs(unit) == {
+            "frontend": first.lab.places.frontend,
+            "probeinterval": "5",
+            "probethreshold": "2",
+        }
+
+
 async def services(unit: Unit) -> JSON:
     """The virtual services of a unit: by `ADDRESS:PORT` the real servers and the certificates."""
     found = (await unit.call("listvs")).get("VS") or []

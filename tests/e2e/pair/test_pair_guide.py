@@ -6,7 +6,7 @@ import itertools
 import re
 
 from tests.support.first_pairs import (
-    agent_inputs,
+    assert_configured,
     balancer_id,
     certificate_of,
     eventually,
@@ -61,14 +61,7 @@ async def test_two_fresh_units_become_a_served_pair_and_single_units_again(open_
         assert await published_ports(first) == {8444, first.port}
 
         # high availability (guide, 7), each unit the other one's partner
-        assert await ha_settings(master) == {
-            "HaMode": "master", "HaPrefered": "0", "Partner": slave.address, "Port": "8444",
-        }  # fmt: skip
-        assert await ha_settings(slave) == {
-            "HaMode": "slave", "HaPrefered": "0", "Partner": master.address, "Port": "8444",
-        }  # fmt: skip
-        told = {"frontend": first.lab.places.frontend, "probeinterval": "5", "probethreshold": "2"}
-        assert [await agent_inputs(unit) for unit in first.units] == [told, told]
+        await assert_configured(first)
         for unit in first.units:
             commands = [command for command, _ in writes(unit)]
             assert commands.count("reboot") == 1
