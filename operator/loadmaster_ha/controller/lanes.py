@@ -30,10 +30,10 @@ from loadmaster_ha.controller.units.writing import Writing
 from loadmaster_ha.controller.watching.lane import WatchLane
 from loadmaster_ha.controller.watching.sources import AzureLanes, Units
 from loadmaster_ha.controller.workqueue import Backoff, Resync, WorkQueue
+from loadmaster_ha.loadmaster import writer
 from loadmaster_ha.loadmaster.agent_orders import switchover
 from loadmaster_ha.loadmaster.connections import Connections
 from loadmaster_ha.loadmaster.observer import boot_of, observe
-from loadmaster_ha.loadmaster.writer import write
 from loadmaster_ha.planning.units.publishing import is_managed
 from loadmaster_ha.telemetry.operator import OperatorMetrics
 
@@ -136,7 +136,13 @@ class Lanes:
             observe=observe,
             returns=Returns(boot=boot_of, wake=self._wake_units),
             writing=Writing(
-                kubernetes=kubernetes, board=self._board, metrics=metrics, permit=permit, write=write
+                kubernetes=kubernetes,
+                board=self._board,
+                metrics=metrics,
+                permit=permit,
+                write=writer.write,
+                carry_out=writer.carry_out,
+                read_back=writer.read_back,
             ),
             switching=Switching(
                 kubernetes=kubernetes,

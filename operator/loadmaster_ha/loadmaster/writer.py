@@ -1,11 +1,13 @@
 """Carries out one planned change of a unit (`domain.unit_changes`), by its management API.
 
-Only what is meant to change is sent; what can be read back is read back and compared. A change that was
-carried out before (an answer was lost, the operator was restarted) does no harm: where the unit would refuse
-the second time, it is looked whether it is done already. The services themselves are `service_writer`.
+Only what is meant to change is sent; what can be read back is read back and compared: at once (`write`), or
+of several settings of one unit together before anything is built on them (`carry_out`, `read_back`). A
+change that was carried out before (an answer was lost, the operator was restarted) does no harm: where the
+unit would refuse the second time, it is looked whether it is done already. The services themselves are
+`service_writer`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, TypeAlias, assert_never
 
 from loadmaster_ha.domain.differences import Difference
@@ -45,7 +47,7 @@ _CERTIFICATE_SECONDS: Final = 90.0
 
 
 async def write(client: Caller, change: UnitChange, material: Material) -> None:
-    """Carry out the change.
+    """Carry out the change, and read it back.
 
     Args:
         client: of the unit that `change.role` names.
@@ -57,6 +59,12 @@ async def write(client: Caller, change: UnitChange, material: Material) -> None:
         NotKeptError: it was done, and reads back otherwise.
         OutdatedPlanError: it is not what was planned any more; nothing was written.
     """
+    await carry_out(client, change, material)
+    await read_back(client, [change])
+
+
+async def carry_out(client: Caller, change: UnitChange, material: Material) -> None:
+    """As `write`, but settings that `read_back` reads are not read back: the caller owes that."""
     match change:
         case PutCertificate():
             await _put_certificate(client, change, material)
@@ -66,6 +74,35 @@ async def write(client: Caller, change: UnitChange, material: Material) -> None:
             await _high_availability(client, change, material)
         case _:
             await _service(client, change)
+
+
+async def read_back(client: Caller, changes: Iterable[UnitChange]) -> None:
+    """Compare settings of one unit that were written with what it says now, by one call for each group.
+
+    Args:
+        client: of the unit.
+        changes: those that were carried out; of others than settings nothing is read.
+
+    Raises:
+        UnitFault: it cannot be asked.
+        NotKeptError: something reads back otherwise.
+    """
+    written = list(changes)
+    settings = [each for each in written if isinstance(each, WriteMode | WriteParameters)]
+    if any(isinstance(each, WriteMode) or _parameters_of(each) for each in settings):
+        _check_settings(settings, await settings_of(client))
+    inputs = [each for each in written if isinstance(each, WriteAgentInputs) and _inputs_of(each)]
+    if inputs:
+        _check_inputs(inputs, agent_status.inputs((await client.call("agentgetparams")).fields))
+
+
+def _check_settings(changes: Iterable[WriteMode | WriteParameters], found: HighAvailabilitySettings) -> None:
+    for change in changes:
+        if isinstance(change, WriteParameters):
+            if mismatches := _ha_mismatches(change, found):
+                raise NotKeptError("The HA settings", mismatches)
+        elif found.mode is not change.mode:
+            raise NotKeptError("The HA mode", [Difference("HaMode", found.mode.value, change.mode.value)])
 
 
 async def _high_availability(client: Caller, change: _HighAvailability, material: Material) -> None:
@@ -124,12 +161,15 @@ async def _mode(client: Caller, change: WriteMode) -> None:
             if again.reason is FaultReason.INVALID_REQUEST:
                 raise fault from None  # the first refusal is about the word that people know
             raise
-    found = (await settings_of(client)).mode
-    if found is not change.mode:
-        raise NotKeptError("The HA mode", [Difference("HaMode", found.value, change.mode.value)])
 
 
 async def _parameters(client: Caller, change: WriteParameters) -> None:
+    if sent := _parameters_of(change):
+        family = ha_settings.family((await client.offer()).commands)
+        await client.call(family.set_parameters, sent)
+
+
+def _parameters_of(change: WriteParameters) -> dict[str, Json]:
     sent: dict[str, Json] = {}
     if change.partner is not None:
         sent["partner"] = change.partner
@@ -139,13 +179,7 @@ async def _parameters(client: Caller, change: WriteParameters) -> None:
         sent["haprefered"] = change.preferred_host is PreferredHost.MASTER
     if change.all_interfaces is not None:
         sent["hcai"] = change.all_interfaces
-    if not sent:
-        return
-    family = ha_settings.family((await client.offer()).commands)
-    await client.call(family.set_parameters, sent)
-    mismatches = _ha_mismatches(change, await settings_of(client))
-    if mismatches:
-        raise NotKeptError("The HA settings", mismatches)
+    return sent
 
 
 def _ha_mismatches(change: WriteParameters, found: HighAvailabilitySettings) -> list[Difference]:
@@ -166,19 +200,27 @@ def _ha_mismatches(change: WriteParameters, found: HighAvailabilitySettings) -> 
 
 
 async def _inputs(client: Caller, change: WriteAgentInputs) -> None:
+    if sent := _inputs_of(change):
+        await client.call("agentsetparams", sent)
+
+
+def _inputs_of(change: WriteAgentInputs) -> dict[str, Json]:
     wanted: dict[str, Json] = {
         "frontend": change.frontend,
         "probesource": change.probe_source,
         "probeinterval": change.probe_interval,
         "probethreshold": change.probe_threshold,
     }
-    sent = {name: value for name, value in wanted.items() if value is not None}
-    if not sent:
-        return
-    await client.call("agentsetparams", sent)
-    found = _by_parameter(agent_status.inputs((await client.call("agentgetparams")).fields))
+    return {name: value for name, value in wanted.items() if value is not None}
+
+
+def _check_inputs(changes: Iterable[WriteAgentInputs], inputs: AgentInputs) -> None:
+    found = _by_parameter(inputs)
     mismatches = [
-        Difference(name, found[name], value) for name, value in sent.items() if found[name] != value
+        Difference(name, found[name], value)
+        for change in changes
+        for name, value in _inputs_of(change).items()
+        if found[name] != value
     ]
     if mismatches:
         raise NotKeptError("What the agent is told about the balancer", mismatches)

@@ -149,6 +149,7 @@ class Units:
 
     async def observe(self, _, role, **__):
         self.looks[role] += 1
+        self.unread.pop(role, None)
         if role in self.faults:
             raise self.faults[role]
         return self.facts[role]

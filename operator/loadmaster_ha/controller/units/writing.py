@@ -1,5 +1,8 @@
 """Carrying out what is planned for the units: HA settings in a row, services in batches, a reboot alone.
 
+Each write is read back before the next one. Only two fresh units, which nobody can miss, are set up at once:
+all settings in a row, read back together, and then the first reboot, which they are for.
+
 What has to be remembered because no unit tells it is stored in status, each at the moment at which a crash
 before or after does no harm: that the mode is being written *before* it is (a reboot too many is owed at
 worst, and only while the mode is not as wanted anyway), which secret was written *after* it was (it is
@@ -9,7 +12,7 @@ written once more at worst). The Lease is asked before every write.
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -23,7 +26,7 @@ from loadmaster_ha.controller.repetition import ENOUGH, Repetition
 from loadmaster_ha.controller.status import Obstacle
 from loadmaster_ha.controller.unit_words import summary
 from loadmaster_ha.controller.units.model import Permit, UnitsWork, Write
-from loadmaster_ha.domain.ha import Role
+from loadmaster_ha.domain.ha import Mode, Role
 from loadmaster_ha.domain.reading import Present
 from loadmaster_ha.domain.unit_changes import (
     Reboot,
@@ -33,6 +36,7 @@ from loadmaster_ha.domain.unit_changes import (
     WriteSharedSecret,
     section_of,
 )
+from loadmaster_ha.loadmaster.calling import Caller
 from loadmaster_ha.loadmaster.faults import UnitFault
 from loadmaster_ha.loadmaster.material import Material
 from loadmaster_ha.loadmaster.trust import SeenCertificate
@@ -52,6 +56,10 @@ BATCH_SECONDS: Final = 15.0
 
 OUTDATED: Final = 3
 """So often in a row a plan may turn out to be outdated before a pause is made."""
+
+
+ReadBack = Callable[[Caller, Sequence[UnitChange]], Awaitable[None]]
+"""Compares settings of one unit with what it says now; as `loadmaster.writer.read_back`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,8 @@ class Writing:
         metrics: OperatorMetrics,
         permit: Permit,
         write: Write,
+        carry_out: Write,
+        read_back: ReadBack,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._kubernetes = kubernetes
@@ -81,6 +91,8 @@ class Writing:
         self._metrics = metrics
         self._permit = permit
         self._write = write
+        self._carry_out = carry_out
+        self._read_back = read_back
         self._clock = clock
 
     def certificate_seen(self, key: PairKey, role: Role, seen: SeenCertificate) -> None:
@@ -105,13 +117,12 @@ class Writing:
             await self._hold_on(work)
         done: list[UnitChange] = []
         try:
-            await self._make(work, _batch(plan.changes, work.memory.repetition), done)
+            await self._make(work, done)
         except OutdatedPlanError as outdated:
             return self._outdated(work, str(outdated), progress=bool(done))
         except WriteError as kept:
             return Course(_obstacle(work, kept.reason, str(kept)), after=None, progress=bool(done))
         except UnitFault as fault:
-            self._not_rebooted(work, fault)
             blocking = fault.reason.value in NEEDS_A_PERSON
             told = _obstacle(work, fault.reason.value, str(fault), blocking=blocking)
             return Course(told, after=None, progress=bool(done))
@@ -120,30 +131,55 @@ class Writing:
         work.memory.outdated = 0
         return Course(_undone(work, done), progress=True)
 
-    async def _make(self, work: UnitsWork, changes: Iterator[UnitChange], done: list[UnitChange]) -> None:
+    async def _make(self, work: UnitsWork, done: list[UnitChange]) -> None:
         """Make changes one by one; `done` gets those that were carried out."""
-        until = self._clock() + BATCH_SECONDS
-        material = work.gathered.material if work.gathered is not None else Material()
-        for change in changes:
+        plan, until, together = work.plan, self._clock() + BATCH_SECONDS, _are_fresh(work)
+        unread: list[UnitChange] = []
+        changes = () if plan is None else plan.changes
+        for change in _batch(changes, work.memory.repetition, set_up=together):
             client = work.clients.get(change.role)
             if not isinstance(client, Present) or self._clock() > until:
-                return
+                break
+            if isinstance(change, Reboot):
+                await self._compare(work, unread, done)
+                unread = []
             await self._before(work, change)
             log.info("Writing to a unit: %s", in_words(change), extra={"unit": change.role.value})
             self._permit()
             work.memory.repetition.made(change)
-            if isinstance(change, Reboot):
-                # From here on it may be away, whatever becomes of the answer.
-                work.memory.reboots[change.role] = RebootUnderWay(change.boot, self._clock())
-            await self._write(client.value, change, material)
+            await self._send(work, client.value, change, together=together)
+            if together and not isinstance(change, Reboot):
+                unread.append(change)
             done.append(change)
             await self._after(work, change)
+        await self._compare(work, unread, done)
 
-    def _not_rebooted(self, work: UnitsWork, fault: UnitFault) -> None:
-        """A reboot that the unit has not even heard of is none."""
-        plan = work.plan
-        if plan is not None and isinstance(plan.changes[0], Reboot) and not fault.sent:
-            work.memory.reboots.pop(plan.changes[0].role, None)
+    async def _send(self, work: UnitsWork, client: Caller, change: UnitChange, *, together: bool) -> None:
+        material = work.gathered.material if work.gathered is not None else Material()
+        if not isinstance(change, Reboot):
+            await (self._carry_out if together else self._write)(client, change, material)
+            return
+        # From here on it may be away, whatever becomes of the answer.
+        work.memory.reboots[change.role] = RebootUnderWay(change.boot, self._clock())
+        try:
+            await self._write(client, change, material)
+        except UnitFault as fault:
+            if not fault.sent:  # a reboot that the unit has not even heard of is none
+                work.memory.reboots.pop(change.role, None)
+            raise
+
+    async def _compare(self, work: UnitsWork, unread: Sequence[UnitChange], done: list[UnitChange]) -> None:
+        """Read back what was written without that."""
+        for role in Role:
+            client = work.clients.get(role)
+            written = [change for change in unread if change.role is role]
+            if not written or not isinstance(client, Present):
+                continue
+            try:
+                await self._read_back(client.value, written)
+            except WriteError:
+                done[:] = [change for change in done if change not in written]
+                raise
 
     async def _before(self, work: UnitsWork, change: UnitChange) -> None:
         if isinstance(change, WriteMode):
@@ -197,19 +233,32 @@ class Writing:
         )
 
 
-def _batch(changes: tuple[UnitChange, ...], repetition: Repetition[UnitChange]) -> Iterator[UnitChange]:
+def _are_fresh(work: UnitsWork) -> bool:
+    """Whether both units are, and run, in single mode without services: nobody is served by them."""
+    units = work.present.values()
+    return len(units) == len(Role) and all(
+        each.settings.mode is each.mode_in_force is Mode.SINGLE and each.services == Present(())
+        for each in units
+    )
+
+
+def _batch(
+    changes: tuple[UnitChange, ...], repetition: Repetition[UnitChange], *, set_up: bool
+) -> Iterator[UnitChange]:
     """What is written before the next look: all HA settings, or the services that come first, or one reboot.
 
     The plan has simulated each change after those before it. One that was made again and again and did not
-    last has a pause of its own before it, and those after it wait.
+    last has a pause of its own before it, and those after it wait. With `set_up` the reboot follows the
+    settings.
     """
-    settings = section_of(changes[0]) is UnitSection.HIGH_AVAILABILITY
+    settings = section_of(changes[0]) is UnitSection.HIGH_AVAILABILITY if changes else False
     for number, change in enumerate(changes[:BATCH]):
-        alone = isinstance(change, Reboot) or repetition.times(change) >= ENOUGH
+        repeated, reboots = repetition.times(change) >= ENOUGH, isinstance(change, Reboot)
+        alone = repeated or (reboots and not set_up)
         if number and (alone or settings is not (section_of(change) is UnitSection.HIGH_AVAILABILITY)):
             return
         yield change
-        if alone:
+        if alone or reboots:
             return
 
 
