@@ -197,7 +197,11 @@ class UnitSessions:
             raise SecretProblem(Reason.SECRET_NOT_FOUND, f"{path} is not set.")
         name = SecretName(namespace, reference.name)
         content = await self._secrets.read(name, path, fresh=fresh)
-        return read_credentials(content, about(name, path)), content.version
+        try:
+            return read_credentials(content, about(name, path)), content.version
+        except SecretProblem:
+            self._secrets.doubt(name)  # corrected, it is noticed as soon as one that was missing
+            raise
 
     async def _trust(self, namespace: str, tls: ManagementTLS, path: str, *, fresh: bool) -> Trust:
         if tls.fingerprint_sha256 is not None:

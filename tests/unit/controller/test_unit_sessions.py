@@ -7,7 +7,7 @@ from tests.support.certificates import issue
 
 from loadmaster_ha.controller.conditions import Reason
 from loadmaster_ha.controller.registry import PairKey
-from loadmaster_ha.controller.secrets import SecretProblem, Secrets
+from loadmaster_ha.controller.secrets import SecretName, SecretProblem, Secrets
 from loadmaster_ha.controller.unit_sessions import UnitSessions
 from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.loadmaster.connections import Endpoint
@@ -179,6 +179,21 @@ async def test_wrong_contents_are_told_by_field_and_secret(sessions, server, dat
     assert problem.value.message.startswith(
         "spec.master.management.credentialsSecretRef: the Secret edge/login has "
     )
+
+
+async def test_wrong_contents_that_are_corrected_are_noticed_within_a_minute(server):
+    now, changed = [0.0], []
+    name = SecretName("edge", "login")
+    secrets = Secrets(server, changed=changed.append, in_use=lambda: [name], clock=lambda: now[0])
+    sessions = UnitSessions(secrets, make=Client)
+    server.put("login", username="bal", password="p\n")
+    with pytest.raises(SecretProblem):
+        await get(sessions, fresh=False)
+    server.put("login", username="bal", password="p")
+    now[0] = 45.0
+    await secrets.look_again()
+    assert changed == [name]
+    assert (await get(sessions, fresh=False)).credentials == UnitCredentials(user="bal", password="p")
 
 
 async def test_a_missing_secret_names_the_unit(sessions, server):
