@@ -256,13 +256,13 @@ async def test_a_certificate_is_replaced_without_a_failed_connection(unit):
         for name in ("new.example.com", "newer.example.com", "newest.example.com"):
             reply = await unit.v1("addcert", data=self_signed(name).encode(), cert="site", replace="1")
             assert reply.status == 200
-            await eventually(lambda wanted=name: shown[-1] == wanted)
+            # The last of those that began before may come in between.
+            await eventually(lambda wanted=name: shown[-8:] == [wanted] * 8)
         ended.set()
         await asyncio.gather(*clients)
 
     assert failed == []
     assert shown[0] == "old.example.com"
-    assert shown[-1] == "newest.example.com"
 
 
 async def test_a_thousand_services_are_listed_in_time(unit):
