@@ -160,6 +160,7 @@ class LightUnits:
         asyncio.sslproto.SSLProtocol.max_size = 16 * 1024  # type: ignore[misc]
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
+        context.num_tickets = 0  # as an agent's
         loop = asyncio.get_running_loop()
         self._servers = [
             await loop.create_server(lambda: _Health(self), "0.0.0.0", health_port, backlog=4096),

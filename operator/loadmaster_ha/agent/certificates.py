@@ -115,6 +115,8 @@ def server_context(identity: Identity) -> ssl.SSLContext:
     """The TLS context of an HTTPS server (1.2 and up) that shows this certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # Nobody resumes; and OpenSSL keeps 16 KiB for each client's connection that was handed a ticket.
+    context.num_tickets = 0
     context.load_cert_chain(identity.path)
     return context
 

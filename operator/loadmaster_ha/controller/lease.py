@@ -163,6 +163,14 @@ class Lease:
     async def _write(self, now: float) -> JSON | None:
         # A request that hangs must leave the time for another attempt.
         seconds = self._timing.renew_deadline / 3
+        if self.held and self._record is not None:
+            # Nobody else writes a Lease that is held: one request does, and a conflict tells if somebody did.
+            mine = self._lease(self._identity, self._timing.duration, record=self._record, transition=False)
+            try:
+                return await self._api.replace_lease(self._namespace, mine, seconds=seconds)
+            except KubernetesError as problem:
+                if problem.status not in {404, 409}:
+                    raise
         record = await self._api.get_lease(self._namespace, self._name, seconds=seconds)
         if record is None:
             fresh = self._lease(self._identity, self._timing.duration, record=None, transition=True)

@@ -4,9 +4,12 @@
 memory, filled by a list before the first visit: nothing is decided while an older pair might be unknown.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from weakref import WeakValueDictionary
 
 from pydantic import ValidationError
 
@@ -52,7 +55,20 @@ def target_of(body: Mapping[str, Any]) -> PairTarget:
     """
     metadata = body["metadata"]
     identity = PairIdentity(metadata["namespace"], metadata["name"], metadata["uid"])
-    return PairTarget(identity, LoadMasterPairSpec.model_validate(body.get("spec") or {}))
+    return PairTarget(identity, _spec_of(body.get("spec") or {}))
+
+
+_specs: WeakValueDictionary[bytes, LoadMasterPairSpec] = WeakValueDictionary()
+"""What is understood of manifests that somebody holds, by a digest of them. Watch and lanes read each of them
+again and again: they share one object (frozen, some 12 KiB), made once."""
+
+
+def _spec_of(spec: Mapping[str, Any]) -> LoadMasterPairSpec:
+    digest = hashlib.blake2b(json.dumps(spec, sort_keys=True).encode(), digest_size=20).digest()
+    found = _specs.get(digest)
+    if found is None:
+        found = _specs[digest] = LoadMasterPairSpec.model_validate(spec)
+    return found
 
 
 def is_managed(body: Mapping[str, Any]) -> bool:

@@ -352,7 +352,9 @@ class UnitClient:
             ) from problem
         exchange = Exchange(self.endpoint, self.trust, self._saw)
         try:
-            reply = await self._connections.exchange(exchange, request, seconds=self._seconds(call))
+            reply = await self._connections.exchange(
+                exchange, request, seconds=self._seconds(call), waits=call.waits
+            )
             return await self._read(version, call, reply)
         except UnitFault as fault:
             if fault.sent and command.name in _MAY_DIE and fault.reason in _NO_ANSWER:

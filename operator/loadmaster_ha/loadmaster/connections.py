@@ -8,6 +8,7 @@ certificate was verified. What the answer means is for `recognition`.
 import asyncio
 import asyncio.sslproto
 import errno
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,10 +21,19 @@ from yarl import URL
 
 from loadmaster_ha.domain.fingerprints import for_people
 from loadmaster_ha.loadmaster import trust as trusts
+from loadmaster_ha.loadmaster import waiting_lines
 from loadmaster_ha.loadmaster.answers import MAXIMUM_ANSWER
 from loadmaster_ha.loadmaster.faults import FaultReason, UnitFault
 from loadmaster_ha.loadmaster.http_messages import HttpReply, HttpRequest
 from loadmaster_ha.loadmaster.trust import SeenCertificate, Trust
+from loadmaster_ha.loadmaster.waiting_lines import (
+    LONGEST_HEADER,
+    AnswerCompressed,
+    AnswerTooLarge,
+    Line,
+    Lines,
+    Peer,
+)
 
 USER_AGENT: Final = "loadmaster-operator"
 KEEP_ALIVE_SECONDS: Final = 4.0
@@ -33,7 +43,11 @@ TLS_BUFFER: Final = 4 * 1024
 """Bytes that one TLS connection holds to read into: most answers fit. asyncio's own figure is 256 KiB."""
 _READ_AHEAD: Final = 64 * 1024
 """Bytes of an answer that may wait to be read."""
-_LONGEST_HEADER: Final = 16 * 1024
+_NOT_TRUSTED: Final = (
+    aiohttp.ClientConnectorCertificateError,
+    aiohttp.ServerFingerprintMismatch,
+    ssl.SSLCertVerificationError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +82,11 @@ class Exchange:
     sent: bool = False
     received: int = 0
 
-    def about_to_send(self, transport: asyncio.BaseTransport | None) -> None:
+    def about_to_send(self, certificate: SeenCertificate | None) -> None:
         """Hold on to the certificate, and from here on to the possibility that the unit acts."""
-        connection = transport.get_extra_info("ssl_object") if transport else None
-        der = connection.getpeercert(binary_form=True) if connection else None
-        if not der:
+        if certificate is None:
             raise UnitFault(FaultReason.MALFORMED, f"{self.endpoint} shows no certificate; nothing was sent.")
-        self.seen(trusts.seen(der))
+        self.seen(certificate)
         if self.sent:
             # aiohttp repeats a GET by itself, at once, when the connection ends without an answer.
             raise _without_answer(self.endpoint)
@@ -88,8 +100,14 @@ class _Request(aiohttp.ClientRequest):
 
     async def send(self, conn: "aiohttp.connector.Connection") -> ClientResponse:
         if self.exchange is not None:
-            self.exchange.about_to_send(conn.transport)
+            self.exchange.about_to_send(_certificate(conn.transport))
         return await super().send(conn)
+
+
+def _certificate(transport: asyncio.BaseTransport | None) -> SeenCertificate | None:
+    connection = transport.get_extra_info("ssl_object") if transport else None
+    der = connection.getpeercert(binary_form=True) if connection else None
+    return trusts.seen(der) if der else None
 
 
 def keep_tls_connections_small() -> None:
@@ -107,13 +125,15 @@ class Connections:
     """The connections to all units of a process; an async context manager, or `close` it.
 
     Idle ones are closed after `KEEP_ALIVE_SECONDS`. Each exchange under way has one of its own, so that what
-    waits long at one unit holds up nothing else.
+    waits long at one unit holds up nothing else. What waits goes over a line of `waiting_lines`, which is
+    smaller, and so does what is asked while that line is idle.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
         keep_tls_connections_small()
         self.limits = limits or Limits()
         self._session: aiohttp.ClientSession | None = None
+        self._lines = Lines(KEEP_ALIVE_SECONDS)
 
     async def __aenter__(self) -> Self:
         return self
@@ -125,27 +145,58 @@ class Connections:
 
     async def close(self) -> None:
         """Close all connections."""
+        self._lines.close()
         session, self._session = self._session, None
         if session is not None:
             await session.close()
 
-    async def exchange(self, exchange: Exchange, request: HttpRequest, *, seconds: float) -> HttpReply:
+    async def exchange(
+        self, exchange: Exchange, request: HttpRequest, *, seconds: float, waits: bool = False
+    ) -> HttpReply:
         """Send one request and read the whole answer.
+
+        Args:
+            exchange: with whom; what happens is noted there.
+            request: what to send.
+            seconds: for all of it.
+            waits: the answer comes late on purpose.
 
         Raises:
             UnitFault: there is none; `sent` tells whether the request went out.
         """
         try:
             async with asyncio.timeout(seconds):
+                peer = Peer(exchange.endpoint.address, exchange.endpoint.port, exchange.trust)
+                line = self._lines.take(peer)
+                if waits or line is not None:
+                    return await self._over_a_line(line, peer, exchange, request)
                 return await self._exchange(exchange, request)
         except UnitFault:
             raise
-        except (aiohttp.ClientConnectorCertificateError, aiohttp.ServerFingerprintMismatch) as problem:
+        except _NOT_TRUSTED as problem:
             await self._not_trusted(exchange, problem)
+        except AnswerTooLarge:
+            raise self._too_large(exchange) from None
+        except AnswerCompressed as problem:
+            raise _compressed(exchange, str(problem)) from None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as problem:
             # Some errors know the URL, and with it (v1) the API key: they go no further.
             known = isinstance(problem, aiohttp.ClientResponseError | aiohttp.InvalidURL)
             raise _fault(exchange, problem, seconds, self.limits) from None if known else problem
+
+    async def _over_a_line(
+        self, line: Line | None, peer: Peer, exchange: Exchange, request: HttpRequest
+    ) -> HttpReply:
+        if line is None:
+            async with asyncio.timeout(self.limits.connect_seconds):
+                line = await waiting_lines.connect(peer)
+        exchange.about_to_send(line.certificate)
+        try:
+            content = waiting_lines.as_bytes(request, str(exchange.endpoint), USER_AGENT)
+            return await line.ask(content, self.limits.answer_bytes)
+        finally:
+            exchange.received = line.received
+            self._lines.give(peer, line)
 
     async def _exchange(self, exchange: Exchange, request: HttpRequest) -> HttpReply:
         async def lend(
@@ -172,11 +223,7 @@ class Connections:
     async def _read(self, exchange: Exchange, response: aiohttp.ClientResponse) -> bytes:
         encoding = response.headers.get("Content-Encoding", "identity")
         if encoding.lower() != "identity":
-            raise UnitFault(
-                FaultReason.MALFORMED,
-                f"{exchange.endpoint} compressed its answer ({encoding[:20]!r}) without being asked to.",
-                sent=True,
-            )
+            raise _compressed(exchange, encoding[:20])
         limit = self.limits.answer_bytes
         content = bytearray()
         if (response.content_length or 0) <= limit:
@@ -187,7 +234,11 @@ class Connections:
                     break
             else:
                 return bytes(content)
-        raise UnitFault(
+        raise self._too_large(exchange)
+
+    def _too_large(self, exchange: Exchange) -> UnitFault:
+        limit = self.limits.answer_bytes
+        return UnitFault(
             FaultReason.TOO_LARGE, f"{exchange.endpoint} answered with more than {limit} bytes.", sent=True
         )
 
@@ -202,8 +253,8 @@ class Connections:
                 auto_decompress=False,
                 trust_env=False,
                 read_bufsize=_READ_AHEAD,
-                max_line_size=_LONGEST_HEADER,
-                max_field_size=_LONGEST_HEADER,
+                max_line_size=LONGEST_HEADER,
+                max_field_size=LONGEST_HEADER,
             )
         return self._session
 
@@ -227,8 +278,16 @@ class Connections:
         ) from problem
 
 
+def _compressed(exchange: Exchange, how: str) -> UnitFault:
+    return UnitFault(
+        FaultReason.MALFORMED,
+        f"{exchange.endpoint} compressed its answer ({how!r}) without being asked to.",
+        sent=True,
+    )
+
+
 def _why_not_verified(problem: Exception) -> str:
-    cause = getattr(problem, "certificate_error", None)
+    cause = getattr(problem, "certificate_error", problem)
     return getattr(cause, "verify_message", "") or "it could not be verified"
 
 
@@ -245,7 +304,7 @@ def _fault(exchange: Exchange, problem: Exception, seconds: float, limits: Limit
 def _before_sending(where: Endpoint, problem: Exception) -> tuple[FaultReason, str]:
     cause = getattr(problem, "os_error", problem)
     number = getattr(cause, "errno", None)
-    if isinstance(problem, aiohttp.ClientConnectorDNSError):
+    if isinstance(problem, aiohttp.ClientConnectorDNSError | socket.gaierror):
         return FaultReason.UNREACHABLE, f"The name {where.address} cannot be resolved."
     if number == errno.ECONNREFUSED:
         return FaultReason.REFUSED, f"{where} refuses connections."

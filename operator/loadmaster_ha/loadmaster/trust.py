@@ -86,6 +86,16 @@ def verifier(trust: Trust) -> ssl.SSLContext | aiohttp.Fingerprint:
     return _system() if isinstance(trust, SystemAuthorities) else _given(trust.pem)
 
 
+def context(trust: Trust) -> ssl.SSLContext:
+    """As `verifier`, for connections that are not aiohttp's.
+
+    Of a pinned certificate, the caller compares the fingerprint before it sends anything.
+    """
+    if isinstance(trust, Pinned):
+        return _looking()
+    return _system() if isinstance(trust, SystemAuthorities) else _given(trust.pem)
+
+
 def seen(der: bytes) -> SeenCertificate:
     """What a certificate says of itself; nothing here trusts it."""
     fingerprint = hashlib.sha256(der).hexdigest()
@@ -150,8 +160,8 @@ def _lenient(context: ssl.SSLContext) -> ssl.SSLContext:
 
 @lru_cache(maxsize=1)
 def _looking() -> ssl.SSLContext:
-    """Verifies nothing: only for `look`, which sends nothing."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    """Verifies nothing: for who sends nothing (`look`), or not before it has compared a fingerprint."""
+    context = _lenient(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context

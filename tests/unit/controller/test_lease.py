@@ -85,6 +85,26 @@ async def test_one_request_that_hangs_does_not_cost_the_lease(server, clock):
     assert 0 < hanging + 2 * timing.retry_period < timing.renew_deadline - timing.retry_period
 
 
+async def test_a_renewal_is_one_request(server, clock):
+    """An operator that is busy, at an API server that is busy, has as little as can be to wait for."""
+    leader = candidate(server, clock)
+    assert await leader._attempt()
+    server.patience.clear()
+    clock.now += 2
+    assert await leader._attempt()
+    assert len(server.patience) == 1
+    assert server.lease["spec"]["leaseTransitions"] == 0
+
+
+async def test_a_lease_that_was_touched_by_hand_is_renewed_all_the_same(server, clock):
+    leader = candidate(server, clock)
+    assert await leader._attempt()
+    server._store(server.lease)
+    clock.now += 2
+    assert await leader._attempt()
+    assert leader.held
+
+
 async def test_the_first_takes_it_and_the_second_does_not(server, clock):
     first, second = candidate(server, clock), candidate(server, clock, "two")
     assert await first._attempt()
