@@ -7,6 +7,7 @@ stored status answers for addresses that Azure has not told yet.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -208,11 +209,13 @@ class Exchange:
         """What an earlier process said of who is active."""
         status = self._stored(key)
         rows = {Role(row["role"]): row for row in status.get("units") or ()}
-        last = (status.get("lastFailover") or {}).get("to")
+        failover = status.get("lastFailover") or {}
+        last, at = failover.get("to"), failover.get("time")
         return StoredWatch(
             active=Active(status.get("active") or Active.UNKNOWN),
             kinds={role: UnitKind(row["kind"]) for role, row in rows.items() if row.get("kind")},
             last_failover_to=Role(last) if last in {role.value for role in Role} else None,
+            last_failover_at=None if at is None else datetime.fromisoformat(at).timestamp(),
         )
 
     def _entry(self, key: PairKey) -> _Entry:

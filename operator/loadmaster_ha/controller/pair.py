@@ -174,7 +174,8 @@ class PairController(Visitor):
             planned = await self._observe(work, session, FRESH_AGE)
         memory.trouble = not planned.converged
         memory.episode = now if planned.changes else None
-        synced = work.stored(ConditionType.AZURE_SYNCED) is ConditionStatus.TRUE
+        # Drift stays drift until it is repaired, also while nothing may be written.
+        synced = work.stored(ConditionType.AZURE_SYNCED) is ConditionStatus.TRUE or memory.drifting
         # What the units became ready for is no drift either: Azure is wanted otherwise than before.
         same = memory.wanted is None or memory.wanted == work.publish
         memory.drifting = bool(planned.changes) and work.seen and synced and same and not work.deleting

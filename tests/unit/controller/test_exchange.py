@@ -135,6 +135,13 @@ def test_after_a_restart_without_azure_the_stored_addresses_are_watched():
     assert facts.frontend == "10.0.2.7"
 
 
+def test_the_last_fail_over_of_an_earlier_process_is_remembered_with_its_time():
+    last = {"to": "Slave", "time": "2026-01-02T03:04:05Z"}
+    found = Bells({"active": "Both", "lastFailover": last}).exchange.stored_watch(KEY)
+    assert (found.last_failover_to, found.last_failover_at) == (Role.SLAVE, 1767323045.0)
+    assert Bells().exchange.stored_watch(KEY).last_failover_at is None
+
+
 def announced(bells, seen, told):
     bells.exchange.units_seen(KEY, UnitsView(settings=dict.fromkeys(Role, seen)))
     for role in Role:

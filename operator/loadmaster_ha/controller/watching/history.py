@@ -12,7 +12,7 @@ from typing import Final
 
 from loadmaster_ha.controller.watching.model import Failover, StoredWatch
 from loadmaster_ha.domain.ha import PreferredHost, Role
-from loadmaster_ha.domain.units import Active, Trigger
+from loadmaster_ha.domain.units import Active, Trigger, UnitKind
 from loadmaster_ha.planning.diagnosis.model import HealthAnswer, PairView, Silence
 from loadmaster_ha.planning.diagnosis.states import named_by_frontend
 
@@ -21,6 +21,9 @@ MEASURE_SECONDS: Final = 60.0
 
 FORGET_SECONDS: Final = 600.0
 """What a unit was seen to do longer ago than this does not explain a change of now."""
+
+WORD_SECONDS: Final = 15.0
+"""So long a process that has just come waits for an agent's reason, before it tells of a change by itself."""
 
 _SOLE: Final = {Active.MASTER: Role.MASTER, Active.SLAVE: Role.SLAVE}
 
@@ -93,7 +96,10 @@ class History:
         """The unit that was last known to be the only active one."""
         self.last: Failover | None = None
         """The last fail-over that this process has seen."""
-        self._found_at_start = self.settled is not None
+        self._stored = stored
+        self._at_start = True
+        """Nobody has been seen as the only active one by this process."""
+        self._awaits_since: float | None = None
         self._lapses: dict[Role, _Lapse] = {}
         self._last_good: dict[Role, float] = {}
         self._frontend = _Frontend()
@@ -116,20 +122,36 @@ class History:
         self._remember(view)
         reports = self._measure(view.now)
         role = sole(active)
-        if role is None:
+        if role is None or self._awaits_word(view, role):
             return reports
+        at_start, self._at_start = self._at_start, False
+        if at_start and self.settled is None:
+            self.settled = self._was_taken_from(view, role)
         if role is self.settled:
-            self._found_at_start = False
             if view.frontend is not None and view.frontend.good:
                 self._frontend.paused_at = None  # that pause was no fail-over's
             return reports
         origin, self.settled = self.settled, role
-        at_start, self._found_at_start = self._found_at_start, False
         if origin is None:
             return reports
         if self._open is not None:  # the next one overtakes it: what the units said has to do
             reports = (*reports, self._close())
         return (*reports, self._begin(view, origin, role, wall=wall, to=switching_to, at_start=at_start))
+
+    def _awaits_word(self, view: PairView, role: Role) -> bool:
+        """Whether the first thing that this process sees is a change whose reason an agent will tell soon."""
+        if not self._at_start or role is self.settled or view.units[role].agent is not None:
+            return False
+        if self._stored.kinds.get(role) is not UnitKind.AGENT:
+            return False
+        if self._awaits_since is None:
+            self._awaits_since = view.now
+        return view.now - self._awaits_since < WORD_SECONDS
+
+    def _was_taken_from(self, view: PairView, role: Role) -> Role | None:
+        """From whom the unit took over, when the last process died in the middle of that."""
+        agent, between = view.units[role].agent, self._stored.active in {Active.BOTH, Active.NONE}
+        return role.partner if between and agent is not None and agent.reason in _BY_AGENT else None
 
     def _remember(self, view: PairView) -> None:
         for role, unit in view.units.items():

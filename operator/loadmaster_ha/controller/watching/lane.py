@@ -142,9 +142,10 @@ class WatchLane:
     # One pair: begun, changed, ended
 
     def _begin(self, key: PairKey, facts: WatchFacts) -> None:
-        watch = PairWatch(facts, self._facts.stored_watch(key), self._clock())
+        stored = self._facts.stored_watch(key)
+        watch = PairWatch(facts, stored, self._clock())
         watched = self._watched[key] = Watched(key, watch)
-        self._figures.on_watch_begun(*key)
+        self._figures.on_watch_begun(*key, last_failover=stored.last_failover_at)
         self._figures.on_watched_pairs(len(self._watched))
         self._aim(watched)
         for role in Role:

@@ -65,6 +65,8 @@ class StoredWatch:
     kinds: Mapping[Role, UnitKind] = field(default_factory=lambda: MappingProxyType({}))
     last_failover_to: Role | None = None
     """Who took over at the last fail-over, in case that `active` is no one unit."""
+    last_failover_at: float | None = None
+    """When, in Unix seconds."""
 
 
 @dataclass(frozen=True, slots=True)

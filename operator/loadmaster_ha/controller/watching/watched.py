@@ -35,7 +35,7 @@ class Poll(NamedTuple):
 class WatchFigures(Figures, Protocol):
     """Where the lane's figures go; `telemetry.operator` implements it."""
 
-    def on_watch_begun(self, namespace: str, name: str) -> None:
+    def on_watch_begun(self, namespace: str, name: str, *, last_failover: float | None = None) -> None:
         """The pair is watched from now on."""
 
     def on_watch_ended(self, namespace: str, name: str) -> None:

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadmaster_ha.controller.watching.failover_words import event
-from loadmaster_ha.controller.watching.history import MEASURE_SECONDS, History
+from loadmaster_ha.controller.watching.history import MEASURE_SECONDS, WORD_SECONDS, History
 from loadmaster_ha.controller.watching.model import StoredWatch
 from loadmaster_ha.domain.ha import Mode, PreferredHost, Role
-from loadmaster_ha.domain.units import Active, AgentStatus, ObservedState, Trigger
+from loadmaster_ha.domain.units import Active, AgentStatus, ObservedState, Trigger, UnitKind
 from loadmaster_ha.planning.diagnosis.model import HealthAnswer, PairView, Silence, UnitView
 from loadmaster_ha.planning.diagnosis.states import who_is_active
 
@@ -236,6 +236,41 @@ def test_what_changed_while_no_operator_ran_is_told_as_far_as_it_can_be_known():
     assert only.failover.at == WALL + story.now - 1 - 3600
     assert "did not run" in only.failover.reason
     assert story.see() == ()
+
+
+@pytest.mark.parametrize("before", [Active.BOTH, Active.NONE])
+def test_a_change_in_which_the_last_process_died_is_told_by_the_next(before):
+    story = Story(StoredWatch(active=before))
+    story.says(M, 503, "Master is standby")
+    story.says(S, 200, "Slave is active")
+    story.agent(S, reason="HandoverTaken", active_seconds=5)
+    (only,) = story.see()
+    assert (only.failover.origin, only.failover.target) == (M, S)
+    assert (only.failover.trigger, only.failover.seconds) == (Trigger.PLANNED, None)
+    assert story.see() == ()
+
+
+@pytest.mark.parametrize("word", [None, "ProbedFirst"])
+def test_a_pair_that_is_built_while_the_operator_is_restarted_has_no_failover(word):
+    story = Story(StoredWatch(active=Active.NONE))
+    story.says(M, 200, "Master is active")
+    if word:
+        story.agent(M, reason=word, active_seconds=5)
+    assert story.see() == ()
+
+
+def test_the_reason_of_a_change_at_the_start_is_waited_for_but_not_for_ever():
+    kinds = dict.fromkeys(Role, UnitKind.AGENT)
+    for speaks in (True, False):
+        story = Story(StoredWatch(active=Active.MASTER, kinds=kinds))
+        story.says(M, 503, "Master is standby")
+        story.says(S, 200, "Slave is active")
+        assert story.see(seconds=WORD_SECONDS - 1) == ()
+        if speaks:
+            story.agent(S, reason="HandoverTaken", active_seconds=20)
+        (only,) = story.see() or story.see()
+        assert only.failover.trigger is (Trigger.PLANNED if speaks else Trigger.PROCESS_DIED)
+        assert story.see() == ()
 
 
 def test_who_took_over_last_is_the_beginning_when_nobody_was_active_at_the_end():
