@@ -1,16 +1,25 @@
 """Every trouble with the services of a pair, as a person is told of it: real operator, API server and HTTPS.
 
 Each case is a pair that is at work already, with one thing wrong; all share one operator (see
-test_reasons_of_units.py). What the reasons mean stands in docs/services.md.
+test_reasons_of_units.py), whose rights end at its namespace. What the reasons mean: docs/services.md.
 """
+
+import tempfile
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from tests.support.appliance_words import NEW_SERVICE, Refused
+from tests.support.certificates import issue
+from tests.support.cluster_objects import secret
 from tests.support.cluster_objects import service as kubernetes_service
 from tests.support.emulator import running_emulator
+from tests.support.management import ADDRESS, served
 from tests.support.rig import Stage
 from tests.support.troubled_pairs import Trouble, at_work, chosen, troubled_pairs
+from tests.support.world import security_rule
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -22,7 +31,7 @@ async def pairs(control_plane, crd, tmp_path_factory, request):
     """Give the pairs of the chosen cases, on their way."""
     async with running_emulator("--allow-loopback-networks") as emulator:
         stage = Stage(control_plane, emulator, tmp_path_factory.mktemp("stage"))
-        async with troubled_pairs(stage, "reasons-services", chosen(request, CASES)) as found:
+        async with troubled_pairs(stage, "reasons-services", chosen(request, CASES), confined=True) as found:
             yield found
 
 
@@ -87,6 +96,89 @@ async def leave_the_virtual_service_out(pair):
 async def name_the_unit_as_real_server(pair):
     itself = {"address": pair.units[0].own_address, "port": 8080}
     await pair.apply(services=[service(realServers=[itself])])
+
+
+def without_the_right_to(command):
+    def do(master, slave):
+        at_work(master, slave)
+        for unit in (master, slave):
+            unit.forbidden.add(command)
+
+    return do
+
+
+async def terminate_tls(pair):
+    """The certificate comes first, so that it is never missed."""
+    issued = issue("shop.example")
+    pem = {"tls__crt": issued.pem, "tls__key": issued.key_pem}
+    body = secret(f"{pair.name}-tls", "kubernetes.io/tls", **pem)
+    await pair.rig.pairs.request("POST", f"/api/v1/namespaces/{pair.rig.pairs.namespace}/secrets", body)
+    tls = {"certificateSecretRef": {"name": f"{pair.name}-tls"}}
+    await pair.apply(services=[service(port=443, type="HTTP", tls=tls)])
+
+
+def deny_the_way_out(group):
+    group["properties"]["securityRules"].append(
+        security_rule(
+            "corp-no-way-out",
+            priority=100,
+            access="Deny",
+            direction="Outbound",
+            destinationAddressPrefix="10.0.6.0/24",
+        )
+    )
+
+
+async def take_the_service_out_while_azure_refuses(pair):
+    await pair.condition("HASynced", "True")
+    await pair.condition("AzureSynced", "True")
+    await pair.let_azure_refuse("/loadBalancers/")
+    await pair.apply(services=[])
+
+
+async def disable_the_service_while_azure_refuses(pair):
+    await pair.condition("HASynced", "True")
+    await pair.condition("AzureSynced", "True")
+    await pair.let_azure_refuse("/loadBalancers/")
+    await pair.apply(services=[service(enabled="Disabled")])
+
+
+async def give_the_port_to_another(pair):
+    """The first one moves away and is drained for long where it was."""
+    await pair.condition("HASynced", "True")
+    await pair.condition("AzureSynced", "True")
+    moved = service(drainSeconds=3600) | {"backendPort": 8081}
+    await pair.apply(services=[moved, service("shop", 9000) | {"backendPort": 8080}])
+
+
+async def two_agents(pair):
+    """Both management addresses lead to node agents."""
+    fields = {}
+    for role in ("master", "slave"):
+        folder = Path(pair.stack.enter_context(tempfile.TemporaryDirectory()))
+        serving = await pair.stack.enter_async_context(served(folder))
+        certificate = x509.load_pem_x509_certificate(serving.identity.path.read_bytes())
+        login = f"{pair.name}-{role}"
+        await pair.rig.pairs.put_secret(login, username=serving.user, password=serving.password)
+        fields[f"{role}__management"] = {
+            "address": ADDRESS,
+            "port": serving.port,
+            "credentialsSecretRef": {"name": login},
+            "tls": {"fingerprintSHA256": certificate.fingerprint(hashes.SHA256()).hex()},
+        }
+    await pair.apply(**fields)
+
+
+TWO_ARMS = {
+    "highAvailability__allInterfaces": True,
+    **{
+        f"{role}__networkInterfaces": [
+            {"name": "eth0", "resource": f"lm-{index}-nic"},
+            {"name": "eth1", "resource": f"lm-{index}-nic-b"},
+        ]
+        for index, role in enumerate(("master", "slave"))
+    },
+}
 
 
 async def scale_to_nothing(pair):
@@ -169,6 +261,93 @@ CASES = {
         ("HASynced", "False"),
         fields=services(service()),
         units=refusing("addvs", "This unit is on standby"),
+    ),
+    "certificate store unread": Trouble(
+        "CertificateUnknown",
+        ("'web'", "master has the certificate", "Disk full"),
+        ("HASynced", "False"),
+        units=refusing("listcert", "Disk full"),
+        then=terminate_tls,
+    ),
+    "certificate unseen": Trouble(
+        "CertificateNotComparable",
+        ("_certificate-unseen_web of the master", "cannot be read back", "what the service presents"),
+        ("HASynced", "True"),
+        reported=True,
+        units=without_the_right_to("readcert"),
+        then=terminate_tls,
+    ),
+    "nodes unread": Trouble(
+        "RealServersUnknown",
+        ("'web'", "grant it get, list and watch", "nodes"),
+        ("HASynced", "False"),
+        fields=services(
+            {
+                "name": "web",
+                "port": 8080,
+                "virtualService": {
+                    "realServersFrom": {"service": {"name": "shop", "port": "http"}, "mode": "Nodes"}
+                },
+            }
+        ),
+        units=at_work,
+    ),
+    "no second interface": Trouble(
+        "ServiceAddressUnknown",
+        ("The address of the master on eth1", "see AzureSynced"),
+        ("HASynced", "False"),
+        fields=services(service() | {"interface": "eth1"}) | TWO_ARMS,
+        units=at_work,
+    ),
+    "way out denied": Trouble(
+        "RealServerBlocked",
+        ("'corp-no-way-out' (priority 100, outbound)", "Tcp 80", "to 10.0.6.1"),
+        ("AzureSynced", "True"),
+        reported=True,
+        fields=services(service()),
+        units=at_work,
+        world={"lm-nsg": deny_the_way_out},
+    ),
+    "still published": Trouble(
+        "StillPublished",
+        ("lm_still-published_web@", "Azure still leads to it", "AzureSynced says what keeps them"),
+        ("HASynced", "False"),
+        fields=services(service()),
+        units=at_work,
+        then=take_the_service_out_while_azure_refuses,
+    ),
+    "still published disabled": Trouble(
+        "StillPublished",
+        ("is to be disabled", "virtualService.enabled", "AzureSynced says what keeps them"),
+        ("HASynced", "False"),
+        fields=services(service()),
+        units=at_work,
+        then=disable_the_service_while_azure_refuses,
+    ),
+    "port in use": Trouble(
+        "ServicePortStillInUse",
+        (
+            "Service 'shop' waits for",
+            "when the port is free",
+            "Draining: spec.services[0]: Virtual service lm_port-in-use_web@",
+            "is to be removed after 3600 s without clients",
+        ),
+        ("HASynced", "False"),
+        fields=services(service(drainSeconds=3600)),
+        units=at_work,
+        then=give_the_port_to_another,
+    ),
+    "beyond agents": Trouble(
+        "ServiceNotPossible",
+        (
+            "spec.services[0].protocol: Service 'dns': node agents forward TCP only",
+            "ServicePortReserved: spec.services[1].backendPort: Service 'shop': port 9101",
+            "Give the service another backendPort",
+        ),
+        fields=services(
+            service("dns", 53) | {"protocol": "UDP"}, service("shop", 9000) | {"backendPort": 9101}
+        ),
+        then=two_agents,
     ),
     "left alone": Trouble(
         "VirtualServiceLeftAlone",

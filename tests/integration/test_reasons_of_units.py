@@ -88,6 +88,21 @@ async def rotate_while_the_slave_is_away(pair):
     await pair.apply(highAvailability__sharedSecretRef={"name": "another-partner"})
 
 
+async def rotate_while_the_slave_refuses(pair):
+    """The master takes the new secret, the slave cannot store it."""
+    await pair.condition("HASynced", "True")
+    pair.units[1].before = refuse("Disk full", 500, only="setlmcommsecret")
+    await pair.rig.pairs.put_secret("third-partner", secret="a-third-secret-of-the-two")
+    await pair.apply(highAvailability__sharedSecretRef={"name": "third-partner"})
+
+
+async def move_the_port_while_the_slave_refuses(pair):
+    """Azure and the master have the new port, the slave cannot store it."""
+    await pair.condition("HASynced", "True")
+    pair.units[1].before = refuse("Disk full", 500, only="azurehaparam")
+    await pair.apply(healthCheck__port=8445)
+
+
 async def delete_while_the_slave_is_away(pair):
     await pair.condition("HASynced", "True")
     pair.units[1].before = refuse("Out of memory", 500)
@@ -100,6 +115,18 @@ async def move_the_port_while_the_slave_is_away(pair):
     await pair.rig.pairs.annotate(pair.name, look="now")
     await pair.condition("HASynced", "Unknown", "Unavailable")
     await pair.apply(healthCheck__port=8445)
+
+
+def loses_answers(master, slave):
+    """Whatever the master is told about its partner it neither keeps nor answers."""
+    at_work(master, slave)
+    master.partner = "10.9.9.9"
+    master.forgets.add("partner")
+    master.before = lambda _: master.loses_answer_of.add("azurehaparam")
+
+
+def management_at(address, port):
+    return {"address": address, "port": port, "credentialsSecretRef": {"name": "login"}, "tls": {}}
 
 
 CASES = {
@@ -159,7 +186,23 @@ CASES = {
         units=at_work,
         then=rotate_while_the_slave_is_away,
     ),
+    "secret on its way": Trouble(
+        "SharedSecretRotation",
+        ("The slave still has the former", "do not synchronise until both have the new one", "Disk full"),
+        ("HASynced", "False"),
+        reported=True,
+        units=at_work,
+        then=rotate_while_the_slave_refuses,
+    ),
     # check port and reboots
+    "check port on its way": Trouble(
+        "CheckPortChanges",
+        ("The slave answers on port 8444, not on 8445", "new connections may fail", "Disk full"),
+        ("HASynced", "False"),
+        reported=True,
+        units=at_work,
+        then=move_the_port_while_the_slave_refuses,
+    ),
     "check port waits": Trouble(
         "CheckPortWaits",
         ("not on 8445", "waits until the slave answers"),
@@ -209,6 +252,32 @@ CASES = {
         world={"lm-1-nic": LEAVE_OUT, "lm-1": LEAVE_OUT},
     ),
     # between the operator and a unit
+    "no way": Trouble(
+        "Unreachable",
+        ("255.255.255.255:8443 cannot be reached", "Check management.address"),
+        ("HASynced", "Unknown"),
+        fields={"master__management": management_at("255.255.255.255", 8443)},
+        units=at_work,
+    ),
+    "nothing listens": Trouble(
+        "Refused",
+        ("127.0.0.1:9 refuses connections", "Check management.port"),
+        ("HASynced", "Unknown"),
+        fields={"master__management": management_at("127.0.0.1", 9)},
+        units=at_work,
+    ),
+    "no answer": Trouble(
+        "AnswerLost",
+        ("without an answer", "partner"),
+        ("HASynced", "False"),
+        units=loses_answers,
+    ),
+    "not seen": Trouble(
+        "NotObserved",
+        ("Not both units have told their version",),
+        ("VersionsMatch", "Unknown"),
+        units=lambda *units: [setattr(unit, "hangs", True) for unit in units],
+    ),
     "api disabled": Trouble(
         "ApiDisabled",
         ("does not have the API", "Enable the API Interface", "licensing can switch it off"),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.support.arm_proxy import ArmProxy
+from tests.support.confined import confined_kubeconfig
 from tests.support.live_pairs import LivePairs
 from tests.support.operator import OperatorProcess
 from tests.support.world import Arm
@@ -65,10 +66,13 @@ class Rig:
 
 
 @asynccontextmanager
-async def rigged(stage: Stage, name: str, *, lease_elsewhere: bool = False) -> AsyncIterator[Rig]:
+async def rigged(
+    stage: Stage, name: str, *, lease_elsewhere: bool = False, confined: bool = False
+) -> AsyncIterator[Rig]:
     """Put a rig up in a new namespace, with sound credentials in the Secret `azure`; take it down again.
 
     With `lease_elsewhere` the operator is no guest of its pairs' namespace, which may then be deleted.
+    `confined`: its rights end at the namespace.
     """
     directory = stage.directory / name
     async with (
@@ -79,7 +83,11 @@ async def rigged(stage: Stage, name: str, *, lease_elsewhere: bool = False) -> A
         lease_namespace = namespace
         if lease_elsewhere:
             lease_namespace = await asyncio.to_thread(stage.plane.create_namespace, f"{name}-operator")
-        flags = {"lease_namespace": lease_namespace}
+        flags: dict[str, object] = {"lease_namespace": lease_namespace}
+        if confined:
+            flags["kubeconfig"] = await asyncio.to_thread(
+                confined_kubeconfig, stage.plane, namespace, directory
+            )
         operator = OperatorProcess(stage.plane, namespace, proxy.url, proxy.ca_file, directory, flags=flags)
         pairs = LivePairs(stage.plane, namespace, operator.tail)
         await pairs.put_secret()

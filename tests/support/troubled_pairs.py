@@ -82,7 +82,19 @@ class TroubledPair:
         self.manifest = changed(self.manifest, **fields)
         await self.rig.pairs.apply(self.manifest)
 
+    async def let_azure_refuse(self, path: str) -> None:
+        """Azure answers writes of these resources of the pair (a part of their path) with its own error."""
+        await self.world.arm.add_fault(
+            verb="PUT|DELETE",
+            path=f"(?i)/resourceGroups/{self.world.group}/.*{path}",
+            count=0,
+            status=500,
+            code="InternalServerError",
+            message="An error occurred.",
+        )
+
     async def condition(self, kind: str, status: str, reason: str | None = None) -> JSON:
+        """Wait for a condition of the present generation; the condition."""
         return await self.rig.pairs.condition(kind, status, reason, self.name)
 
 
@@ -224,10 +236,10 @@ def _health_page(units: tuple[ScriptedAppliance, ...]) -> Callable[..., Awaitabl
 
 @contextlib.asynccontextmanager
 async def troubled_pairs(
-    stage: Stage, namespace: str, troubles: Mapping[str, Trouble]
+    stage: Stage, namespace: str, troubles: Mapping[str, Trouble], *, confined: bool = False
 ) -> AsyncIterator[TroubledPairs]:
-    """Give an operator and all pairs, on their way."""
-    async with rigged(stage, namespace) as rig:
+    """Give an operator (`confined`: to its namespace) and all pairs, on their way."""
+    async with rigged(stage, namespace, confined=confined) as rig:
         pairs = TroubledPairs(rig, troubles)
         try:
             await pairs.put_up()

@@ -20,9 +20,9 @@ OTHERS_SHOWN: Final = 5
 def joined(findings: Sequence[Finding]) -> str:
     """The first finding whole, some of the others."""
     first, *others = findings
-    told, message = {first.reason}, first.message
+    message = first.message
     for finding in others[:OTHERS_SHOWN]:
-        message += f" Also {finding.reason}: {_beside(finding, told)}"
+        message += f" Also {finding.reason}: {_beside(finding, message)}"
     if len(others) > OTHERS_SHOWN:
         message += f" And {len(others) - OTHERS_SHOWN} more."
     return message
@@ -30,18 +30,18 @@ def joined(findings: Sequence[Finding]) -> str:
 
 def reported(warnings: Sequence[Finding]) -> str:
     """Risks that hold nothing up; empty when there are none."""
-    told: set[str] = set()
-    risks = " ".join(f"{finding.reason}: {_beside(finding, told)}" for finding in warnings)
-    return f"Reported: {risks}" if risks else ""
+    message = ""
+    for finding in warnings:
+        message += f" {finding.reason}: {_beside(finding, message)}"
+    return f"Reported:{message}" if message else ""
 
 
-def _beside(finding: Finding, told: set[str]) -> str:
-    """A finding's message, without the remedy when its reason is in `told`, which it is put into."""
+def _beside(finding: Finding, told: str) -> str:
+    """A finding's message, without the remedy of its reason when that stands in `told`."""
     message = finding.message
-    if finding.reason in told:
-        for remedy in _remedies(finding.reason):
+    for remedy in _remedies(finding.reason):
+        if f" {remedy}" in told:
             message = message.replace(f" {remedy}", "", 1)
-    told.add(finding.reason)
     return message
 
 

@@ -152,26 +152,37 @@ PROVOKED_BY = {
             "services",
             "RealServerIsService VirtualServiceClash VirtualServiceOwnedByOther ServicePortsExchanged "
             "CertificateNotFound NoRealServers NoUnitTakesWrites ServicesUnknown "
-            "VirtualServiceLeftAlone",
+            "VirtualServiceLeftAlone CertificateUnknown CertificateNotComparable RealServersUnknown "
+            "ServiceAddressUnknown StillPublished ServicePortStillInUse Draining ServiceNotPossible "
+            "ServicePortReserved",
         ),
+        *of("azure", "RealServerBlocked"),
         *of("calls", "StandbyRefuses"),
     ),
     (
         "integration/test_reasons_of_units.py",
         "test_a_trouble_of_the_units_is_told_by_name_place_and_remedy",
     ): (
-        *of("controller", "CleaningUp RebootOwed DifferentVersions"),
+        *of("controller", "CleaningUp RebootOwed DifferentVersions NotObserved"),
         *of(
             "units",
             "UnitAddressUnknown RolesExchanged ServingUnitNotMaster BothUnitsServing ServicesNotRead "
             "SharedSecretRequired SharedSecretNotSupported SharedSecretWaits VersionSkew "
-            "AffectedFirmware CheckPortWaits UnitRebooting RebootWaits",
+            "AffectedFirmware CheckPortWaits UnitRebooting RebootWaits SharedSecretRotation "
+            "CheckPortChanges",
         ),
         *of(
             "calls",
             "TimedOut ApiDisabled Booting Unlicensed EulaNotAccepted LicensingFailed UnknownCommand "
-            "InvalidRequest Unavailable Malformed TooLarge",
+            "InvalidRequest Unavailable Malformed TooLarge Unreachable Refused AnswerLost",
         ),
+    ),
+    (
+        "integration/test_reasons_without_the_schema.py",
+        "test_what_the_schema_would_have_refused_is_told_and_nothing_is_written",
+    ): (
+        *of("controller", "InvalidSpec"),
+        *of("azure", "SameInterface ServiceInterfaceNotFound ManagementPortsDiffer"),
     ),
     ("integration/test_unit_sources.py", "test_a_certificate_near_its_end_is_a_warning"): (
         *of("services", "CertificateExpired CertificateExpiresSoon"),
@@ -199,37 +210,19 @@ PROVOKED_BY = {
 
 NOT_PROVOKED = {
     ("controller", "SwitchingOver"): "lasts for seconds; its outcome is asserted in tests/e2e/pair",
-    ("controller", "NotObserved"): "lasts until the first look",
-    ("controller", "InvalidSpec"): "refused by the schema; kept for a stored object of an older CRD",
-    ("controller", "InternalError"): "a bug of the operator's",
-    ("azure", "SameInterface"): "refused by CEL",
-    ("azure", "ServiceInterfaceNotFound"): "refused by CEL",
-    ("azure", "ManagementPortsDiffer"): "refused by CEL",
-    ("azure", "RealServerBlocked"): "owed: unit tests only",
-    ("units", "SharedSecretRotation"): "lasts from one write to the next",
-    ("units", "CheckPortChanges"): "lasts from one write to the next",
+    ("controller", "InternalError"): "a bug of the operator's: there is none to show",
     (
         "units",
         "RebootOverdue",
-    ): "comes after 15 minutes: simulated with a clock (tests/unit, tests/simulation)",
-    ("units", "RebootLeftToPerson"): "told when the object goes: unit tests",
-    ("units", "StillPublished"): "lasts until Azure's writes are done",
-    ("units", "UnitsLeftAsTheyAre"): "told when the object goes: unit tests",
-    ("services", "ServicePortStillInUse"): "lasts from one write to the next",
-    ("services", "CertificateUnknown"): "owed: unit tests only",
-    ("services", "CertificateNotComparable"): "owed: unit tests only",
-    ("services", "RealServersUnknown"): "owed: unit tests only",
-    ("services", "ServiceAddressUnknown"): "owed: unit tests only",
-    ("services", "StillPublished"): "lasts until Azure's writes are done",
-    ("services", "Draining"): "lasts for drainSeconds; draining itself is in tests/e2e/pair",
-    ("services", "ProbeOnOneInterface"): "owed: unit tests only",
-    ("services", "ServiceNotPossible"): "refused by CEL but for what only node agents cannot do: unit tests",
-    ("services", "ServicePortReserved"): "refused by CEL but for 9101 of node agents: unit tests",
-    ("calls", "Unreachable"): "owed: unit tests only",
-    ("calls", "Refused"): "asserted as a member, not by word: contract/loadmaster/test_client_conduct.py",
-    ("calls", "AnswerLost"): "asserted as a member, not by word: contract/loadmaster/test_client_hostile.py",
+    ): "comes after 15 minutes of a real clock: tests/unit and tests/simulation have one of their own",
+    (
+        "units",
+        "RebootLeftToPerson",
+    ): "told while the units of a deleted pair are cleaned, and the object goes with the last of it",
+    ("units", "UnitsLeftAsTheyAre"): "told when Azure is clean, in the moment in which the object goes",
+    ("units", "StillPublished"): "a second lock: the lane asks the planner only once Azure is clean",
 }
-"""Reason -> why no test with real parts shows it; "owed" is what could be and is not yet."""
+"""Reason -> why no test with real parts shows it."""
 
 TABLE = {reason: where for where, reasons in PROVOKED_BY.items() for reason in reasons}
 

@@ -38,6 +38,14 @@ def test_what_to_do_about_a_fault_of_both_units_is_told_once():
     assert joined(both).endswith("Also TimedOut: The slave could not be asked: no answer. It waits.")
 
 
+def test_a_remedy_is_kept_when_the_first_of_its_reason_had_none():
+    first = Finding("TimedOut", "The master could not be asked.", Severity.WAITING)
+    second = Finding(
+        "TimedOut", f"Nothing heard. {EXPLANATIONS[FaultReason.TIMED_OUT].remedy}", Severity.WAITING
+    )
+    assert joined([first, second]).endswith(second.message)
+
+
 def test_different_reasons_keep_their_remedies():
     found = [made(reason, "it", "Something is wrong") for made, reason, _ in OF_EACH_KIND]
     assert all(remedy in joined(found) for _, _, remedy in OF_EACH_KIND)

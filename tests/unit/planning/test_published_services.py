@@ -344,11 +344,11 @@ def test_an_appliance_may_do_what_a_node_agent_cannot(entry):
     assert names(found.changes)[0] == "AddService"
 
 
-def test_another_arm_without_the_probe_there_is_a_warning():
+def test_a_service_on_another_arm_has_that_arms_address():
     manifest = lab.spec(lab.service(interface="eth1"))
-    manifest["highAvailability"] = {"allInterfaces": False}
+    manifest["highAvailability"] = {"allInterfaces": True}
     found = plan(Pair(), lab.wanted(manifest))
-    assert reasons(found) == ["ProbeOnOneInterface"]
+    assert reasons(found) == []
     assert found.changes[0].service.key.address == "10.0.3.4"
 
 

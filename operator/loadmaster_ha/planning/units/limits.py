@@ -54,20 +54,6 @@ def refusals(target: UnitsTarget, index: int, service: Service, kind: UnitKind |
     )
 
 
-def warnings(spec: LoadMasterPairSpec) -> Iterator[Finding]:
-    """Services on an interface where the units do not answer the probe."""
-    primary = spec.master.network_interfaces[0].name
-    for index, service in enumerate(spec.services):
-        elsewhere = service.virtual_service is not None and service.interface not in (None, primary)
-        if elsewhere and not spec.high_availability.all_interfaces:
-            what = (
-                f"Service {service.name!r} is on interface {service.interface}; the units answer the probe "
-                f"on {primary} only"
-            )
-            subject = f"spec.services[{index}].interface"
-            yield finding(ServiceReason.PROBE_ON_ONE_INTERFACE, subject, what)
-
-
 def _ports(spec: LoadMasterPairSpec, path: str, service: Service, kind: UnitKind | None) -> Iterator[Finding]:
     port = port_of(service)
     subject = f"{path}.port" if service.backend_port is None else f"{path}.backendPort"

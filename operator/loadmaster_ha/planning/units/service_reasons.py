@@ -36,7 +36,6 @@ class ServiceReason(StrEnum):
     STILL_PUBLISHED = "StillPublished"
     DRAINING = "Draining"
     LEFT_ALONE = "VirtualServiceLeftAlone"
-    PROBE_ON_ONE_INTERFACE = "ProbeOnOneInterface"
 
 
 CATALOGUE: Final[dict[ServiceReason, Explanation]] = {
@@ -159,12 +158,6 @@ CATALOGUE: Final[dict[ServiceReason, Explanation]] = {
         "service that was made for it stays, with its real servers, and is not looked after any more.",
         "Give it another nickname on the unit to take it over, or take the whole service out of the "
         "manifest to have it removed.",
-    ),
-    ServiceReason.PROBE_ON_ONE_INTERFACE: Explanation(
-        _I,
-        "A service is on an interface that the units do not answer the balancer's probe on, so it gets no "
-        "traffic.",
-        "Set highAvailability.allInterfaces: true.",
     ),
 }
 

@@ -123,10 +123,9 @@ def _of_parts(view: View, *, deleting: bool) -> UnitPlan:
     changes = [change for part in parts for change in part.changes]
     changes += _unused_certificates(view, changes, deleting=deleting)
     waits = [part.look_again for part in parts if part.look_again is not None]
-    warnings = () if deleting else tuple(limits.warnings(view.spec))
     return UnitPlan(
         changes=tuple(changes),
-        findings=(*warnings, *(found for part in parts for found in part.findings)),
+        findings=tuple(found for part in parts for found in part.findings),
         ready_services=frozenset(
             place_of(Layout(view.target.pair), service) for service, part in published if part.ready
         ),
@@ -175,7 +174,6 @@ def _told(target: UnitsTarget, kind: UnitKind | None, *, deleting: bool) -> Iter
     """What can be told of the manifest without a unit."""
     if deleting:
         return
-    yield from limits.warnings(target.pair.spec)
     for index, service in enumerate(target.pair.spec.services):
         yield from limits.refusals(target, index, service, kind)
 
