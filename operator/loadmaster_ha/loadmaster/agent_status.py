@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from loadmaster_ha.domain.ha import Mode
-from loadmaster_ha.domain.units import AgentInputs, AgentStatus, ObservedState
-from loadmaster_ha.loadmaster import values
+from loadmaster_ha.domain.units import AgentInputs, AgentStatus, HighAvailabilitySettings, ObservedState
+from loadmaster_ha.loadmaster import ha_settings, values
+from loadmaster_ha.loadmaster.catalogue.agent import HA_FIELDS
 from loadmaster_ha.loadmaster.faults import FaultReason, UnitFault
 from loadmaster_ha.loadmaster.values import Json, Kind
 
@@ -59,6 +60,23 @@ def inputs(fields: Mapping[str, Json] | None) -> AgentInputs:
         probe_interval=_number(told, "probeinterval"),
         probe_threshold=_number(told, "probethreshold"),
     )
+
+
+def settings(fields: Mapping[str, Json] | None) -> HighAvailabilitySettings | None:
+    """The HA settings in an answer to `agentstatus`; None: an older agent does not tell them there.
+
+    Raises:
+        UnitFault: `Malformed`; the mode or the port is nothing that a unit can have.
+    """
+    told = fields or {}
+    if "hamode" not in told:
+        return None
+    return ha_settings.read({name: told[field] for field, name in HA_FIELDS.items() if field in told})
+
+
+def inputs_in_status(fields: Mapping[str, Json] | None) -> AgentInputs | None:
+    """What stands of `agentgetparams` in `agentstatus`; None: an older agent does not tell it there."""
+    return inputs(fields) if "probeinterval" in (fields or {}) else None
 
 
 def _text(told: Mapping[str, Json], name: str) -> str:

@@ -16,6 +16,7 @@ from typing import Final
 from loadmaster_ha.domain.ha import Mode, Role
 from loadmaster_ha.domain.reading import Absent, Present, Reading, Unknown
 from loadmaster_ha.domain.units import (
+    AgentInputs,
     AgentStatus,
     Certificate,
     HighAvailabilitySettings,
@@ -29,6 +30,7 @@ from loadmaster_ha.loadmaster.calling import Caller
 from loadmaster_ha.loadmaster.catalogue.agent import WATCH_SECONDS
 from loadmaster_ha.loadmaster.faults import FaultReason, UnitFault
 from loadmaster_ha.loadmaster.values import UNSET, Json
+from loadmaster_ha.loadmaster.version_choice import Offer
 
 _WATCH_MARGIN: Final = 10.0
 """Seconds beyond what `agentwatch` waits, for the way there and back."""
@@ -52,6 +54,9 @@ class Look:
     state: ObservedState
     active_since: str = ""
     agent: AgentStatus | None = None
+    inputs: AgentInputs | None = None
+    """None where they have to be asked for."""
+    serial: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,7 @@ async def observe(
         role=role,
         kind=seen.kind,
         firmware=seen.firmware,
-        identity=known.identity if known is not None and same_run else await identity(client),
+        identity=known.identity if known is not None and same_run else await identity(client, seen.serial),
         boot=seen.boot,
         commands=offer.commands,
         settings=seen.settings,
@@ -110,17 +115,13 @@ async def observe(
         services=Present(tuple(each for each, _ in told.value)) if isinstance(told, Present) else told,
         certificates=await _certificates(client, of_interest) if certificates else Absent(),
         agent=seen.agent,
-        inputs=(
-            agent_status.inputs((await client.call("agentgetparams")).fields)
-            if seen.kind is UnitKind.AGENT
-            else None
-        ),
+        inputs=seen.inputs or (await _inputs(client) if seen.kind is UnitKind.AGENT else None),
         service_status=MappingProxyType(status),
     )
 
 
 async def look(client: Caller, *, known: UnitFacts | None = None) -> Look:
-    """What a unit is and does now: five short calls to an appliance, three to an agent.
+    """What a unit is and does now: five short calls to an appliance, one to an agent (three to older ones).
 
     Args:
         client: the unit's.
@@ -130,20 +131,9 @@ async def look(client: Caller, *, known: UnitFacts | None = None) -> Look:
         UnitFault: the unit could not be asked.
     """
     offer = await client.offer()
-    settings = await settings_of(client)
     if offer.is_agent:
-        answer = await client.call("agentstatus")
-        status = agent_status.status(answer.fields)
-        return Look(
-            UnitKind.AGENT,
-            firmware=_word((answer.fields or {}).get("version")) or offer.firmware,
-            boot=status.boot_time,
-            settings=settings,
-            mode_in_force=status.mode,
-            state=status.state,
-            active_since=await _active_since(client),
-            agent=status,
-        )
+        return await _look_at_agent(client, offer)
+    settings = await settings_of(client)
     boot = _word(await _parameter(client, "boottime"))
     same_run = known is not None and _same_run(known, UnitKind.APPLIANCE, boot)
     firmware = (
@@ -158,6 +148,25 @@ async def look(client: Caller, *, known: UnitFacts | None = None) -> Look:
         mode_in_force=ha_settings.mode_in_force(word, settings),
         state=ha_settings.state(word),
         active_since=await _active_since(client),
+    )
+
+
+async def _look_at_agent(client: Caller, offer: Offer) -> Look:
+    told = (await client.call("agentstatus")).fields or {}
+    status = agent_status.status(told)
+    return Look(
+        UnitKind.AGENT,
+        firmware=_word(told.get("version")) or offer.firmware,
+        boot=status.boot_time,
+        settings=agent_status.settings(told) or await settings_of(client),
+        mode_in_force=status.mode,
+        state=status.state,
+        active_since=(
+            _active_word(told["activetime"]) if "activetime" in told else await _active_since(client)
+        ),
+        agent=status,
+        inputs=agent_status.inputs_in_status(told),
+        serial=_word(told.get("serialnumber")),
     )
 
 
@@ -184,6 +193,24 @@ async def settings_of(client: Caller) -> HighAvailabilitySettings:
     """
     commands = ha_settings.family((await client.offer()).commands)
     return ha_settings.read((await client.call(commands.read)).fields)
+
+
+async def written_settings_of(
+    client: Caller, *, inputs: bool
+) -> tuple[HighAvailabilitySettings, AgentInputs | None]:
+    """The HA settings as they read back, with `inputs` those of a node agent too, in the fewest calls.
+
+    Raises:
+        UnitFault: the unit could not be asked, or has no cloud HA.
+    """
+    if not (await client.offer()).is_agent:
+        return await settings_of(client), None
+    told = (await client.call("agentstatus")).fields
+    found = agent_status.inputs_in_status(told)
+    return (
+        agent_status.settings(told) or await settings_of(client),
+        (found or await _inputs(client)) if inputs else found,
+    )
 
 
 async def state_of(client: Caller) -> ObservedState:
@@ -232,18 +259,22 @@ async def service_states(client: Caller) -> Mapping[str, ServiceState]:
     return MappingProxyType(found)
 
 
-async def identity(client: Caller) -> str:
+async def identity(client: Caller, serial: str = "") -> str:
     """What tells this unit from a fresh one at the same address.
 
     Its serial number (a node agent: the identity of its store), else its management certificate's
     fingerprint: a fresh unit makes a new one. A certificate that was replaced looks like another unit then,
     and what cannot be read back is written once more.
 
+    Args:
+        client: the unit's.
+        serial: its serial number, if it has told it already.
+
     Raises:
         UnitFault: the unit could not be asked.
     """
     try:
-        serial = _word(await _parameter(client, "serialnumber"))
+        serial = serial or _word(await _parameter(client, "serialnumber"))
     except UnitFault as fault:
         if fault.reason not in _NOT_TOLD:
             raise
@@ -263,8 +294,16 @@ async def _parameter(client: Caller, name: str) -> Json:
 
 
 async def _active_since(client: Caller) -> str:
-    word = _word(await _parameter(client, "activetime"))
+    return _active_word(await _parameter(client, "activetime"))
+
+
+def _active_word(told: Json) -> str:
+    word = _word(told)
     return "" if word in _NOT_ACTIVE else word
+
+
+async def _inputs(client: Caller) -> AgentInputs:
+    return agent_status.inputs((await client.call("agentgetparams")).fields)
 
 
 async def _services(client: Caller) -> Reading[tuple[tuple[VirtualService, str], ...]]:

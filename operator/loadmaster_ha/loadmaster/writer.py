@@ -29,11 +29,11 @@ from loadmaster_ha.domain.unit_changes import (
     WriteSharedSecret,
 )
 from loadmaster_ha.domain.units import AgentInputs, HighAvailabilitySettings
-from loadmaster_ha.loadmaster import agent_status, ha_settings, service_writer, unit_certificates
+from loadmaster_ha.loadmaster import ha_settings, service_writer, unit_certificates
 from loadmaster_ha.loadmaster.calling import Caller
 from loadmaster_ha.loadmaster.faults import FaultReason, UnitFault
 from loadmaster_ha.loadmaster.material import Material
-from loadmaster_ha.loadmaster.observer import settings_of
+from loadmaster_ha.loadmaster.observer import written_settings_of
 from loadmaster_ha.loadmaster.values import Json
 from loadmaster_ha.loadmaster.write_errors import NotKeptError, OutdatedPlanError
 
@@ -89,11 +89,13 @@ async def read_back(client: Caller, changes: Iterable[UnitChange]) -> None:
     """
     written = list(changes)
     settings = [each for each in written if isinstance(each, WriteMode | WriteParameters)]
-    if any(isinstance(each, WriteMode) or _parameters_of(each) for each in settings):
-        _check_settings(settings, await settings_of(client))
+    sent = any(isinstance(each, WriteMode) or _parameters_of(each) for each in settings)
     inputs = [each for each in written if isinstance(each, WriteAgentInputs) and _inputs_of(each)]
-    if inputs:
-        _check_inputs(inputs, agent_status.inputs((await client.call("agentgetparams")).fields))
+    if not (sent or inputs):
+        return
+    found, told = await written_settings_of(client, inputs=bool(inputs))
+    _check_settings(settings, found)
+    _check_inputs(inputs, told or AgentInputs())
 
 
 def _check_settings(changes: Iterable[WriteMode | WriteParameters], found: HighAvailabilitySettings) -> None:

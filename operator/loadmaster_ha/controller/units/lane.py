@@ -236,9 +236,11 @@ class UnitsController(Visitor):
 
     async def _look(self, work: UnitsWork, azure: AzureView) -> None:
         """Read everything, and make the plan of it."""
-        work.gathered = await self._inputs.gather(work.target, fresh=work.touched)
-        readings = await asyncio.gather(*(self._read(work, role, azure) for role in Role))
-        work.facts = dict(zip(Role, readings, strict=True))
+        gathered, readings = await asyncio.gather(
+            self._inputs.gather(work.target, fresh=work.touched),
+            asyncio.gather(*(self._read(work, role, azure) for role in Role)),
+        )
+        work.gathered, work.facts = gathered, dict(zip(Role, readings, strict=True))
         work.memory.looked_at, work.memory.waiting = self._clock(), None
         self._seen(work)
         work.wanted = UnitsTarget(
@@ -246,9 +248,9 @@ class UnitsController(Visitor):
             addresses=azure.addresses,
             arm_addresses=azure.arm_addresses,
             frontend=frontend_to_be(work.target, azure),
-            secret_version=work.gathered.secret_version,
-            certificates=work.gathered.certificates,
-            endpoints=work.gathered.endpoints,
+            secret_version=gathered.secret_version,
+            certificates=gathered.certificates,
+            endpoints=gathered.endpoints,
             probe_source=self._probe_source,
         )
         work.observation = UnitsObservation(
@@ -262,7 +264,7 @@ class UnitsController(Visitor):
         )
         planner = plan_deletion if work.deleting else plan
         found = planner(work.wanted, work.observation, now=self._clock())
-        work.plan = replace(found, findings=(*found.findings, *work.gathered.findings))
+        work.plan = replace(found, findings=(*found.findings, *gathered.findings))
 
     async def _read(self, work: UnitsWork, role: Role, azure: AzureView) -> Reading[UnitFacts]:
         """One unit; what keeps from it is said with its name and address."""

@@ -12,7 +12,7 @@ written once more at worst). The Lease is asked before every write.
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -143,7 +143,7 @@ class Writing:
             if isinstance(change, Reboot):
                 await self._compare(work, unread, done)
                 unread = []
-            await self._before(work, change)
+            await self._before(work, change, together=together)
             log.info("Writing to a unit: %s", in_words(change), extra={"unit": change.role.value})
             self._permit()
             work.memory.repetition.made(change)
@@ -151,7 +151,7 @@ class Writing:
             if together and not isinstance(change, Reboot):
                 unread.append(change)
             done.append(change)
-            await self._after(work, change)
+            await self._after(work, change, together=together)
         await self._compare(work, unread, done)
 
     async def _send(self, work: UnitsWork, client: Caller, change: UnitChange, *, together: bool) -> None:
@@ -181,22 +181,31 @@ class Writing:
                 done[:] = [change for change in done if change not in written]
                 raise
 
-    async def _before(self, work: UnitsWork, change: UnitChange) -> None:
-        if isinstance(change, WriteMode):
-            record = replace(work.record(change.role), mode_written_at_boot=change.boot)
-            await self._record(work, change.role, record)
+    async def _before(self, work: UnitsWork, change: UnitChange, *, together: bool) -> None:
+        if not isinstance(change, WriteMode):
+            return
+        modes = _modes(work) if together else [change]
+        if not together or any(work.record(each.role).mode_written_at_boot != each.boot for each in modes):
+            records = {
+                each.role: replace(work.record(each.role), mode_written_at_boot=each.boot) for each in modes
+            }
+            await self._record(work, records)
 
-    async def _after(self, work: UnitsWork, change: UnitChange) -> None:
+    async def _after(self, work: UnitsWork, change: UnitChange, *, together: bool) -> None:
         if isinstance(change, WriteSharedSecret):
             record = replace(work.record(change.role), secret_version=change.version)
-            await self._record(work, change.role, record)
+            # It is stored with the modes when those are next; else at once.
+            await self._record(work, {change.role: record}, store=not (together and _modes(work)))
         if isinstance(change, Reboot):
             self._metrics.on_reboot(*work.key, change.role)
 
-    async def _record(self, work: UnitsWork, role: Role, record: UnitRecord) -> None:
-        """Store what has to be remembered of a unit, and go on only when it is stored."""
-        work.rows[role] = replace(work.rows[role], record=record)
-        if not await self._board.units(work.body, work.situation()):
+    async def _record(
+        self, work: UnitsWork, records: Mapping[Role, UnitRecord], *, store: bool = True
+    ) -> None:
+        """Store what has to be remembered of units, and go on only when it is stored."""
+        for role, record in records.items():
+            work.rows[role] = replace(work.rows[role], record=record)
+        if store and not await self._board.units(work.body, work.situation()):
             raise KubernetesError(404, "NotFound", f"{work.key} is gone: nothing more is written")
 
     async def _hold_on(self, work: UnitsWork) -> None:
@@ -240,6 +249,10 @@ def _are_fresh(work: UnitsWork) -> bool:
         each.settings.mode is each.mode_in_force is Mode.SINGLE and each.services == Present(())
         for each in units
     )
+
+
+def _modes(work: UnitsWork) -> list[WriteMode]:
+    return [each for each in (work.plan.changes if work.plan else ()) if isinstance(each, WriteMode)]
 
 
 def _batch(

@@ -3,6 +3,8 @@
 `listapi` names them, so a client can tell an agent from an appliance.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 from loadmaster_ha.loadmaster.shapes import Access, Command, Data, Field, Parameter, Permission, Record, Texts
@@ -11,6 +13,17 @@ from loadmaster_ha.loadmaster.values import Kind
 _ALL: Final = frozenset({Permission.ALL})
 WATCH_SECONDS: Final = 25
 """How long `agentwatch` waits when it is not told."""
+
+HA_FIELDS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "hamode": "HaMode",
+        "haprefered": "HaPrefered",
+        "hapartner": "Partner",
+        "haport": "Port",
+        "hacheckallinterfaces": "HealthCheckAllInterfaces",
+    }
+)
+"""What of `getazurehaparams` stands in `agentstatus`, by its name there."""
 
 SETTINGS: Final = Record(
     (
@@ -47,8 +60,17 @@ STATUS: Final = Record(
         Field("version"),
         Field("boottime"),
         Texts("notices", "notice"),
+        Field("serialnumber"),
+        Field("activetime"),
+        Field("hamode"),
+        Field("haprefered", Kind.DIGITS),
+        Field("hapartner"),
+        Field("haport"),
+        Field("hacheckallinterfaces"),
     ),
-)
+).merged(SETTINGS)
+"""With what `getazurehaparams`, `agentgetparams` and `get` of `serialnumber` and `activetime` say, so that a
+look at a unit is one call."""
 _SWITCHOVER: Final = Record((Field("outcome"), Field("reason"), Field("detail")))
 
 COMMANDS: Final = (
@@ -112,7 +134,12 @@ COMMANDS: Final = (
         permissions=_ALL,
         extension=True,
     ),
-    Command("agentstatus", "State, partner, link and synchronisation.", reply=Data(STATUS), extension=True),
+    Command(
+        "agentstatus",
+        "State, partner, link, synchronisation, and what HA is set to.",
+        reply=Data(STATUS),
+        extension=True,
+    ),
     Command(
         "agentwatch",
         "As `agentstatus`, but waits until state or settings are others than at `since` (a `revision`), "

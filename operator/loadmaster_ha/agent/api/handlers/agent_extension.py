@@ -3,13 +3,15 @@
 from typing import Final
 
 from loadmaster_ha.agent.api.dispatch import Call, Data, Done, Refused, Reply, handles
-from loadmaster_ha.agent.api.handlers.parameters import date
+from loadmaster_ha.agent.api.handlers.ha import settings_in_words
+from loadmaster_ha.agent.api.handlers.parameters import date, value_of
 from loadmaster_ha.agent.api.unit import Unit, bounded
 from loadmaster_ha.agent.certificate_work.messages import CertificateUnusable
 from loadmaster_ha.agent.settings.model import Kind
 from loadmaster_ha.agent.unit_settings import AGENT_KEY, AgentSettings
 from loadmaster_ha.domain.ha import Role, UnitState
-from loadmaster_ha.loadmaster.catalogue.agent import WATCH_SECONDS
+from loadmaster_ha.loadmaster.catalogue.agent import HA_FIELDS, WATCH_SECONDS
+from loadmaster_ha.loadmaster.parameters import PARAMETERS
 from loadmaster_ha.loadmaster.values import Json
 
 _FIELDS: Final = {
@@ -24,8 +26,7 @@ _ROLES: Final = {"master": Role.MASTER, "first": Role.MASTER, "slave": Role.SLAV
 @handles("agentgetparams")
 async def get_parameters(_: Call, unit: Unit) -> Reply:
     """What is in force, defaults included."""
-    settings = AgentSettings.of(unit.settings.snapshot)
-    return Data({name: getattr(settings, field) for name, field in _FIELDS.items()})
+    return Data(_inputs(unit))
 
 
 @handles("agentsetparams")
@@ -95,11 +96,17 @@ async def set_certificate(call: Call, unit: Unit) -> Reply:
     return Done()
 
 
+def _inputs(unit: Unit) -> dict[str, Json]:
+    settings = AgentSettings.of(unit.settings.snapshot)
+    return {name: getattr(settings, field) for name, field in _FIELDS.items()}
+
+
 def _status(unit: Unit) -> dict[str, Json]:
     view = unit.view()
     link = unit.link_status()
     partner = view.partner
     since = view.active_since
+    settings = settings_in_words(unit)
     return {
         "revision": unit.revision,
         "settingsrevision": unit.settings_revision,
@@ -126,4 +133,7 @@ def _status(unit: Unit) -> dict[str, Json]:
         "version": unit.version,
         "boottime": date(unit.boot_time),
         "notices": [f"{notice.reason}: {notice.message}" for notice in view.notices],
+        **{name: value_of(PARAMETERS[name], unit) for name in ("serialnumber", "activetime")},
+        **{name: settings[field] for name, field in HA_FIELDS.items()},
+        **_inputs(unit),
     }

@@ -12,6 +12,7 @@ from loadmaster_ha.agent.api.unit import Unit
 from loadmaster_ha.agent.settings.model import Json, Kind, Put
 from loadmaster_ha.agent.unit_settings import SECRET_KEY, HaSettings, partner_secret
 from loadmaster_ha.domain.ha import CHECK_PORT_FORBIDDEN, PROBE_FORBIDDEN_PORTS, Mode, PreferredHost
+from loadmaster_ha.loadmaster import values
 from loadmaster_ha.loadmaster.values import UNSET
 
 _MODES: Final = {
@@ -62,17 +63,7 @@ async def set_parameters(call: Call, unit: Unit) -> Reply:
 @handles("getazurehaparams", "getcloudhaparams", "getcloudhaparameters")
 async def get_parameters(_: Call, unit: Unit) -> Reply:
     """Read back in the appliance's words, its quirks included (v1 and v2 collections)."""
-    settings = HaSettings.of(unit.settings.snapshot)
-    preferred = 0 if settings.preferred_host is PreferredHost.NONE else 1
-    return Data(
-        {
-            "HaMode": settings.mode.lower(),
-            "HaPrefered": None if settings.mode is Mode.SINGLE else preferred,
-            "Partner": settings.partner or UNSET,
-            "Port": UNSET if settings.check_port is None else str(settings.check_port),
-            "HealthCheckAllInterfaces": "yes" if settings.all_interfaces else UNSET,
-        },
-    )
+    return Data(settings_in_words(unit))
 
 
 @handles("setlmcommsecret")
@@ -82,6 +73,19 @@ async def set_secret(call: Call, unit: Unit) -> Reply:
     if secret != partner_secret(unit.settings.snapshot):
         unit.settings.commit([Put(Kind.SECRET, SECRET_KEY, {"value": secret})])
     return Done()
+
+
+def settings_in_words(unit: Unit) -> dict[str, values.Json]:
+    """The HA settings as an appliance tells them."""
+    settings = HaSettings.of(unit.settings.snapshot)
+    preferred = 0 if settings.preferred_host is PreferredHost.NONE else 1
+    return {
+        "HaMode": settings.mode.lower(),
+        "HaPrefered": None if settings.mode is Mode.SINGLE else preferred,
+        "Partner": settings.partner or UNSET,
+        "Port": UNSET if settings.check_port is None else str(settings.check_port),
+        "HealthCheckAllInterfaces": "yes" if settings.all_interfaces else UNSET,
+    }
 
 
 def _partner(text: str | None, unit: Unit) -> str | None:
