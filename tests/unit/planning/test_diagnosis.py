@@ -369,6 +369,27 @@ def test_a_balancer_that_needs_its_time_is_not_blamed():
     assert diagnose(replace(WELL, frontend=recent)).health is PairHealth.ACTIVE_STANDBY
 
 
+@pytest.mark.parametrize(("asked", "counts"), [(-20, False), (5, False), (14, False), (16, True)])
+def test_what_azure_said_before_it_could_notice_a_fail_over_is_no_evidence(asked, counts):
+    """It says what was so before the slave took over, 30 s ago; its probes take up to 15."""
+    taken_over = NOW - 30
+    before = RuleHealth(frozenset({"10.0.2.4"}), {"10.0.2.5": "Down_Probe_HttpStatusCodeError"})
+    view = replace(
+        WELL,
+        units={
+            Role.MASTER: unit(Role.MASTER, says(503, "Master is standby", taken_over - 1), STANDBY),
+            Role.SLAVE: unit(Role.SLAVE, says(200, "Slave is active", taken_over), ACTIVE),
+        },
+        frontend=None,
+        rule_health=Present(before),
+        rule_health_at=taken_over + asked,
+    )
+    found = diagnose(view)
+    assert found.active is Active.SLAVE
+    assert found.health is (PairHealth.BALANCER_MISCONFIGURED if counts else PairHealth.ACTIVE_STANDBY)
+    assert found.serving is (False if counts else None)
+
+
 _answers = st.one_of(
     st.none(),
     st.builds(

@@ -177,6 +177,7 @@ class PairWatch:
             frontend=self.frontend.now(now),
             frontend_address=self.facts.frontend,
             rule_health=azure,
+            rule_health_at=self._azure_at,
             services=self.services(now),
             azure=self.facts.azure,
             services_differ_since=self.facts.services_differ_since,

@@ -81,7 +81,7 @@ def _serving(view: PairView) -> bool | None:
     active = who_is_active(view)
     if active is Active.NONE:
         return False
-    if isinstance(view.rule_health, Present):
+    if isinstance(view.rule_health, Present) and view.rule_health_counts:
         addresses = {view.addresses.get(role) for role in Role if states(view)[role].serving}
         return bool(addresses & view.rule_health.value.up)
     if frontend is not None and frontend.silence in _CERTAINLY_NOT:

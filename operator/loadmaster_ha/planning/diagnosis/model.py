@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from loadmaster_ha.domain.findings import Finding
 from loadmaster_ha.domain.ha import PreferredHost, Role
-from loadmaster_ha.domain.reading import Absent, Reading
+from loadmaster_ha.domain.reading import Absent, Present, Reading
 from loadmaster_ha.domain.units import Active, AgentStatus, HighAvailabilitySettings, ObservedState, UnitKind
 
 
@@ -128,6 +128,8 @@ class PairView:
     frontend: HealthAnswer | None = None
     frontend_address: str = ""
     rule_health: Reading[RuleHealth] = field(default_factory=Absent)
+    rule_health_at: float | None = None
+    """When Azure was asked; None: just now."""
     services: tuple[ServiceView, ...] = ()
     azure: tuple[Finding, ...] = ()
     """What the Azure side has against it (`ProbeBlocked`, `SynchronisationBlocked`, ...)."""
@@ -139,6 +141,18 @@ class PairView:
     changing: bool = False
     """The operator itself reboots or reconfigures a unit just now."""
     now: float = 0.0
+
+    @property
+    def rule_health_counts(self) -> bool:
+        """Whether Azure's word is about the units as they are now.
+
+        It was asked for after its probes had the time to notice the last change of what the units answer.
+        """
+        if not isinstance(self.rule_health, Present):
+            return False
+        changes = [unit.health.since for unit in self.units.values() if unit.health is not None]
+        asked = self.now if self.rule_health_at is None else self.rule_health_at
+        return not changes or asked - max(changes) > self.probe_seconds
 
 
 @dataclass(frozen=True, slots=True)

@@ -324,7 +324,7 @@ def _why_not_probed(view: PairView) -> tuple[str, str]:
 
 def _by_rule_health(view: PairView, active: Role) -> Found | None:
     """Azure's own view of the members contradicts the units'."""
-    if not isinstance(view.rule_health, Present):
+    if not isinstance(view.rule_health, Present) or not view.rule_health_counts:
         return None
     health: RuleHealth = view.rule_health.value
     ours, other = view.addresses.get(active, ""), view.addresses.get(active.partner, "")
