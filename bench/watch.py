@@ -1,8 +1,8 @@
 """What watching costs and how soon a change of who is active is told: 1,000 pairs, 2,000 stand-ins for units.
 
 The operator is the real one, on a real API server; the units are light stand-ins in one process of their own
-(health ports, frontends, management with long poll over TLS). Azure is the emulated one with nothing in it
-but balancers, and the pairs are only observed there: Azure's share of the work is `steady`'s. A change is a
+(health ports, frontends, management with long poll over TLS). Azure is the emulated one, where everything is
+as the planner wants it before the operator starts: Azure's share of the work is `steady`'s. A change is a
 stand-in that turns active while its partner yields; the clock runs from that instant to the condition and
 `status.active` as a watching client gets them, to the Event, and to the metric as it is scraped.
 """
@@ -33,6 +33,14 @@ from lab.network import Addresses
 from lab.processes import ProcessFailed
 from lab.stage import CREDENTIALS, ROOT, Operator, Stage, open_stage
 from loadmaster_ha.controller.kubernetes import Kubernetes, KubernetesError, load_configuration, pairs_path
+from loadmaster_ha.controller.registry import target_of
+from loadmaster_ha.domain.reading import Present
+from loadmaster_ha.planning import pair
+from loadmaster_ha.planning.arm import ResourceID
+from loadmaster_ha.planning.bodies import thaw
+from loadmaster_ha.planning.changes import Put
+from loadmaster_ha.planning.observation import Observation, Resource
+from loadmaster_ha.planning.target import PairTarget
 
 NAMESPACE = "watch"
 PAIRS = 1000
@@ -40,6 +48,8 @@ IDLE_SECONDS = 120.0
 CHANGES = 300
 CHANGES_PER_SECOND = 4.0
 SAFETY_SECONDS = 900
+QUIET_SECONDS = 40.0
+"""Without a change of any pair for so long, they are at rest, and the fast pace after the start is over."""
 RESYNC_SECONDS = 15.0
 """Between the end of one burst of patches and the next."""
 METRIC_EVERY = 10
@@ -73,6 +83,8 @@ async def run(
             async with stage.operator() as operator, Observer.follow(stage) as observer:
                 await observer.all_healthy(pairs)
                 result["startToAllHealthySeconds"] = time.monotonic() - began
+                await observer.at_rest()
+                result["startCpuSeconds"] = operator.cpu_seconds()
                 result |= await _idle(stage, operator, units, idle)
                 latencies = {"steady": await _change(operator, units, observer, pairs, changes, rate)}
                 resync = asyncio.create_task(_resync(stage, pairs))
@@ -169,6 +181,31 @@ async def _set_up(stage: Stage, units: Units, pairs: int) -> None:
             await stage.cluster.apply_pair(_manifest(number, units))
 
     await asyncio.gather(*(one(number) for number in range(pairs)))
+    network = await _read(stage, ResourceID.parse(stage.site.virtual_network))
+
+    async def build(body: JSON) -> None:
+        async with slots:
+            await _build(stage, target_of(body), network)
+
+    await asyncio.gather(*(build(body) for body in await stage.cluster.pairs(NAMESPACE)))
+
+
+async def _build(stage: Stage, target: PairTarget, network: Resource) -> None:
+    """Put into Azure what the planner wants of it, without the way that the operator would take there."""
+    observation = Observation({network.id: Present(network)})
+    for need in pair.needs(target, observation):
+        if isinstance(need, ResourceID) and not observation.knows(need):
+            found = await _read(stage, need)
+            observation = Observation({**observation.resources, need: Present(found)})
+    for change in pair.plan(target, observation).changes:
+        assert isinstance(change, Put)
+        await stage.emulator.arm.request("PUT", f"/_emulator/resources{change.resource}", thaw(change.body))
+
+
+async def _read(stage: Stage, resource: ResourceID) -> Resource:
+    body = await stage.emulator.arm.get(str(resource))
+    assert body is not None, resource
+    return Resource(resource, body, body.get("etag"))
 
 
 def _interface(stage: Stage, index: int) -> JSON:
@@ -247,6 +284,8 @@ class Observer:
     active: dict[tuple[str, str], float] = field(default_factory=dict)
     """When a pair was seen with this active unit; forgotten when a change begins."""
     events: dict[tuple[str, str], float] = field(default_factory=dict)
+    told_at: float = 0.0
+    """When a pair was changed last."""
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -286,6 +325,7 @@ class Observer:
         name, status = body["metadata"]["name"], body.get("status") or {}
         health = conditions(body).get("PairHealthy") or {}
         self.health[name] = str(health.get("reason"))
+        self.told_at = time.monotonic()
         if (status.get("lastFailover") or {}).get("to") == status.get("active"):
             self.active.setdefault((name, str(status.get("active"))), time.time())
 
@@ -293,6 +333,12 @@ class Observer:
         found = re.match(r"The (\w+) is active instead", body.get("note", ""))
         if body.get("reason") == "FailedOver" and found:
             self.events[body["regarding"]["name"], found[1].capitalize()] = time.time()
+
+    async def at_rest(self) -> None:
+        """Wait until no lane has had anything to say of any pair for a while."""
+        async with asyncio.timeout(SAFETY_SECONDS):
+            while time.monotonic() < self.told_at + QUIET_SECONDS:
+                await asyncio.sleep(1)
 
     async def all_healthy(self, pairs: int) -> None:
         """Wait until every pair is Active/Standby."""
@@ -305,7 +351,6 @@ class Observer:
 
 
 async def _idle(stage: Stage, operator: Operator, units: Units, seconds: float) -> JSON:
-    await asyncio.sleep(45)  # the fast pace after the start is over
     cluster: Cluster = stage.cluster
     versions = {
         each["metadata"]["name"]: each["metadata"]["resourceVersion"]
