@@ -22,7 +22,7 @@ MEASURE_SECONDS: Final = 60.0
 FORGET_SECONDS: Final = 600.0
 """What a unit was seen to do longer ago than this does not explain a change of now."""
 
-WORD_SECONDS: Final = 15.0
+WORD_SECONDS: Final = 30.0
 """So long a process that has just come waits for an agent's reason, before it tells of a change by itself."""
 
 _SOLE: Final = {Active.MASTER: Role.MASTER, Active.SLAVE: Role.SLAVE}
