@@ -143,6 +143,18 @@ async def disable_the_service_while_azure_refuses(pair):
     await pair.apply(services=[service(enabled="Disabled")])
 
 
+async def disable_the_service_and_take_it_out(pair):
+    """Neither is `StillPublished` for ever."""
+    await pair.condition("HASynced", "True")
+    await pair.condition("AzureSynced", "True")
+    await pair.apply(services=[service(enabled="Disabled")])
+    await pair.condition("HASynced", "True")
+    assert [row["Enable"] for unit in pair.units for row in unit.services.rows] == [False, False]
+    await pair.apply(services=[])
+    await pair.condition("HASynced", "True")
+    assert [unit.services.rows for unit in pair.units] == [[], []]
+
+
 async def give_the_port_to_another(pair):
     """The first one moves away and is drained for long where it was."""
     await pair.condition("HASynced", "True")
@@ -323,6 +335,14 @@ CASES = {
         fields=services(service()),
         units=at_work,
         then=disable_the_service_while_azure_refuses,
+    ),
+    "disabled and taken out": Trouble(
+        "Synced",
+        ("Azure is as the manifest wants it",),
+        ("AzureSynced", "True"),
+        fields=services(service()),
+        units=at_work,
+        then=disable_the_service_and_take_it_out,
     ),
     "port in use": Trouble(
         "ServicePortStillInUse",

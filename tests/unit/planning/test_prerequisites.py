@@ -385,6 +385,31 @@ VIOLATIONS: list[tuple[Break, Reason, Severity]] = [
 ]
 
 
+def empty_group_on_the_slave(bodies):
+    group = f"{NETWORK}/networkSecurityGroups/nic-nsg"
+    bodies[group] = {"location": "westeurope", "properties": {"securityRules": []}}
+    bodies[world.SLAVE_INTERFACE]["properties"]["networkSecurityGroup"] = {"id": group}
+
+
+@pytest.mark.parametrize(
+    ("sources", "told"),
+    [
+        ("VirtualNetwork", False),  # let in by a default rule
+        ("10.0.0.0/16", False),  # the network itself: the same
+        ("10.0.0.0/8", False),  # may come by a gateway, which counts as the network
+        ("20.50.0.0/16", True),
+        ("Internet", True),
+    ],
+)
+def test_an_unnamed_empty_group_is_told_of_what_it_certainly_does_not_let_in(sources, told):
+    bodies, spec = world.guide_bodies(), world.guide_spec()
+    empty_group_on_the_slave(bodies)
+    spec["networkSecurity"]["managementSources"] = [sources]
+    found = world.plan(ArmModel(bodies), world.target(spec)).findings
+    assert [finding.reason for finding in found] == ([Reason.NOT_LET_IN] if told else [])
+    assert all("DenyAllInBound" in finding.message and "nic-nsg" in finding.message for finding in found)
+
+
 def test_the_guides_set_up_has_no_finding():
     assert world.plan(ArmModel(world.guide_bodies()), world.target()).findings == ()
 

@@ -290,6 +290,34 @@ def test_a_disabled_service_leaves_azure_before_the_unit_and_comes_back_after_it
     assert list(pair.rules()) == ["https"]
 
 
+@pytest.mark.parametrize("steps", [0, 1, 2, 3, 4, None])
+def test_a_disabled_service_that_is_removed_goes_wherever_the_disabling_had_got_to(steps):
+    """`steps`: of Azure's side, before the entry is taken out of the manifest; None: all is done."""
+    pair = Pair()
+    on, off = lab.wanted(lab.spec(lab.service())), lab.wanted(lab.spec(lab.service(enabled="Disabled")))
+    pair.settle(on)
+    if steps is None:
+        pair.settle(off)
+    for _ in range(steps or 0):
+        pair.azure_step(off)
+    gone = lab.wanted(lab.spec())
+    pair.settle(gone)
+    pair.now += 60
+    pair.settle(gone)
+    assert (pair.rules(), pair.openings()) == ({}, {})
+    assert pair.unit.of("https") == []
+    assert plan(pair, gone).converged
+
+
+def test_a_service_that_was_made_disabled_and_is_removed_goes():
+    pair = Pair()
+    pair.settle(lab.wanted(lab.spec(lab.service(enabled="Disabled"))))
+    assert pair.rules() == {}
+    gone = lab.wanted(lab.spec())
+    assert isinstance(pair.settle(gone)[-1], DeleteService)
+    assert plan(pair, gone).converged
+
+
 def test_what_people_set_besides_stays_and_what_azure_forbids_is_put_right():
     pair = Pair()
     target = lab.wanted(lab.spec(lab.service()))
