@@ -196,6 +196,23 @@ def test_what_is_held_back_on_the_units_is_pending_beside_azures():
 MODE_IN_WORDS = "set the HA mode to Slave; it takes effect at a reboot"
 
 
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("TimedOut", ('force-delete: "true"',)),
+        ("SecretNotFound", ("If the namespace is being deleted", "Orphan", 'force-delete: "true"')),
+    ],
+)
+def test_a_deletion_that_the_units_hold_up_says_how_to_end_it(reason, words):
+    stuck = UnitPlan(findings=(Finding(reason, "why", Severity.WAITING),))
+    units = UnitsSituation(2, deleting=True, plan=stuck, unread=True)
+    azure = Situation(2, deleting=True, plan=Plan())
+    told = by_type(render(Parts(True, azure, units), {}, now=NOW))["Deleting"]
+    assert told["reason"] == reason
+    assert told["message"].startswith("Azure is clean. The units: why")
+    assert all(each in told["message"] for each in words)
+
+
 def test_units_of_different_versions_are_told_apart_by_four_numbers():
     def told(one, other):
         rows = {

@@ -2,6 +2,7 @@
 
 import dataclasses
 import typing
+from dataclasses import replace
 
 import pytest
 from tests.support.unit_values import facts, seen, service, settled, units_target
@@ -19,6 +20,7 @@ from loadmaster_ha.domain.virtual_services import RealServer
 from loadmaster_ha.loadmaster.faults import FaultReason
 from loadmaster_ha.planning.units import pair, shared_secret
 from loadmaster_ha.planning.units.invariants import InvariantViolated, verify
+from loadmaster_ha.planning.units.marks import Marks
 from loadmaster_ha.planning.units.observation import Publication, RebootUnderWay
 from loadmaster_ha.planning.units.plan import UnitPlan
 from loadmaster_ha.planning.units.reasons import CATALOGUE, NEEDS_A_PERSON, Reason
@@ -97,6 +99,14 @@ def test_deletion_waits_for_a_unit_out_of_reach_and_says_how_to_let_go():
     found = deleted(seen(facts(M), SILENT))
     assert shape(found) == [("WriteMode", M)]
     assert "Orphan" in found.waiting[0].message
+
+
+def test_a_unit_out_of_reach_is_named_also_while_services_wait_for_it():
+    ours = replace(service(443), nickname=Marks(units_target().pair.identity).nickname("web"))
+    standby = facts(S, state=ObservedState.STANDBY, services=(ours,))
+    found = deleted(seen(Unknown("TimedOut", "10.0.2.4 does not answer"), standby))
+    assert found.waiting[0].reason == "TimedOut"
+    assert "10.0.2.4" in found.waiting[0].message
 
 
 def test_units_that_were_refused_as_a_pair_are_not_touched():
