@@ -231,7 +231,8 @@ class SwitchoverStatus(Model):
     """When it was over."""
 
     gap_seconds: Annotated[float, Field(ge=0)] | None = None
-    """For how long the frontend did not answer, as the operator saw it; 0 when every answer was good."""
+    """For how long the frontend did not answer, as the operator saw it; 0 when every answer was good, absent
+    when it has not seen all of it."""
 
 
 class LoadMasterPairStatus(Model):
