@@ -44,6 +44,8 @@ from loadmaster_ha.planning.target import PairTarget
 
 NAMESPACE = "watch"
 PAIRS = 1000
+PAIRS_PER_GROUP = 20
+"""Pairs in one resource group. All in one would measure its lists, which each look at Azure needs."""
 IDLE_SECONDS = 120.0
 CHANGES = 300
 CHANGES_PER_SECOND = 4.0
@@ -169,13 +171,16 @@ async def _set_up(stage: Stage, units: Units, pairs: int) -> None:
     await stage.cluster.put_secret(NAMESPACE, "azure", CREDENTIALS)
     await stage.cluster.put_secret(NAMESPACE, "login", {"apikey": API_KEY})
     slots = asyncio.Semaphore(8)
+    for group in sorted({_group(number) for number in range(pairs)}):
+        path = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}"
+        await stage.emulator.arm.request("PUT", path, {"location": LOCATION})
 
     async def one(number: int) -> None:
         async with slots:
-            balancer = stage.site.id("Microsoft.Network/loadBalancers", f"web-ilb-{number}")
+            balancer = _id(number, f"loadBalancers/web-ilb-{number}")
             await stage.emulator.arm.request("PUT", f"/_emulator/resources{balancer}", _balancer(number))
             for index in (2 * number, 2 * number + 1):
-                interface = stage.site.id("Microsoft.Network/networkInterfaces", f"lm-{index}-nic")
+                interface = _id(number, f"networkInterfaces/lm-{index}-nic")
                 body = _interface(stage, index)
                 await stage.emulator.arm.request("PUT", f"/_emulator/resources{interface}", body)
             await stage.cluster.apply_pair(_manifest(number, units))
@@ -206,6 +211,15 @@ async def _read(stage: Stage, resource: ResourceID) -> Resource:
     body = await stage.emulator.arm.get(str(resource))
     assert body is not None, resource
     return Resource(resource, body, body.get("etag"))
+
+
+def _group(number: int) -> str:
+    return f"edge-{number // PAIRS_PER_GROUP}"
+
+
+def _id(number: int, name: str) -> str:
+    group = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{_group(number)}"
+    return f"{group}/providers/Microsoft.Network/{name}"
 
 
 def _interface(stage: Stage, index: int) -> JSON:
@@ -239,7 +253,7 @@ def _manifest(number: int, units: Units) -> JSON:
         "spec": {
             "azure": {
                 "subscriptionID": SUBSCRIPTION,
-                "resourceGroup": "edge",
+                "resourceGroup": _group(number),
                 "location": LOCATION,
                 "credentialsSecretRef": {"name": "azure"},
             },
