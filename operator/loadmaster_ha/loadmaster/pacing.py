@@ -19,6 +19,8 @@ BACK_OFF_SECONDS: Final = 3.0
 """After a connection that the unit dropped: so long it takes to forget the calls that it counted."""
 QUIET_SECONDS: Final = 0.3
 """A unit that nobody has called for so long is not worked with: those in the background may call."""
+FIRST_WORK_SECONDS: Final = 1.5
+"""So long the work on a unit that has just become known goes first: it may have to wait for other things."""
 PATIENCE_SECONDS: Final = 3.0
 """They wait no longer than this, however much work there is."""
 
@@ -31,7 +33,7 @@ class Pace:
     """
 
     def __init__(self, begun: float = -math.inf) -> None:
-        self._worked_at = begun
+        self._worked_at = begun + FIRST_WORK_SECONDS - QUIET_SECONDS
         self._starts: deque[float] = deque(maxlen=max(calls for calls, _ in LIMITS))
         self._not_before = -math.inf
 
@@ -50,7 +52,7 @@ class Pace:
         """A call begins."""
         self._starts.append(now)
         if not background:
-            self._worked_at = now
+            self._worked_at = max(self._worked_at, now)
 
     def back_off(self, now: float, seconds: float = BACK_OFF_SECONDS) -> None:
         """No call begins before `seconds` are over; never shortens an earlier one."""

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadmaster_ha.loadmaster.pacing import BACK_OFF_SECONDS, LIMITS, PATIENCE_SECONDS, QUIET_SECONDS, Pace
+from loadmaster_ha.loadmaster.pacing import (
+    BACK_OFF_SECONDS,
+    FIRST_WORK_SECONDS,
+    LIMITS,
+    PATIENCE_SECONDS,
+    QUIET_SECONDS,
+    Pace,
+)
 
 
 def begin(pace, now):
@@ -87,7 +94,9 @@ def test_watchers_do_not_wait_for_each_other():
 
 
 def test_who_has_just_begun_to_call_a_unit_will_work_with_it():
-    assert Pace(begun=5.0).wait_in_background(5.0, since=5.0) == pytest.approx(QUIET_SECONDS)
+    pace = Pace(begun=5.0)
+    pace.started(5.0)
+    assert pace.wait_in_background(5.0, since=5.0) == pytest.approx(FIRST_WORK_SECONDS)
 
 
 @given(st.lists(st.floats(0, 2 * QUIET_SECONDS), max_size=80))
