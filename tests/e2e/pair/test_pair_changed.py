@@ -265,7 +265,7 @@ async def test_a_deleted_pair_leaves_two_single_units_and_no_series(first):
     await first.until(lambda pair: pair is None, "the pair is gone")
     for unit in first.units:
         assert (await ha_settings(unit))["HaMode"] == "single"
-        assert await services(unit) == {}
+        await eventually(lambda unit=unit: services(unit), lambda found: not found, "no service is left")
     assert await first.stage.emulator.arm.get(balancer_id(first)) is None
     await eventually(lambda: metrics(first), lambda found: not found, "its series are gone")
     assert len(await first.events("CleanedUp")) == 1
