@@ -49,7 +49,7 @@ UNITS_CONCURRENCY: Final = 32
 
 
 UNITS_PER_SECOND: Final = 6.0
-"""Visits to units that begin in one second, when many are due: a visit is some 16 calls over TLS, and the
+"""Visits to units that begin in one second, when many are due: a visit is 6 to 16 calls over TLS, and the
 process has other work. A thousand pairs are looked at within three minutes after a start."""
 
 
