@@ -90,8 +90,9 @@ def farewell(work: Work, situation: Situation, units: UnitsView | None) -> Event
 def _farewell_of_units(work: Work, units: UnitsView | None) -> Event | None:
     """The end once Azure is clean: when the units are, too."""
     if units is None or units.cleaned:
-        where = "in Azure" if units is None else "in Azure and on the units"
-        return Event("CleanedUp", f"Nothing of this pair is left {where}.", _OCCASION, action="Delete")
+        where = "in Azure" if units is None or units.left else "in Azure and on the units"
+        note = f"Nothing of this pair is left {where}. {units.left if units is not None else ''}"
+        return Event("CleanedUp", note.rstrip(), _OCCASION, action="Delete")
     if work.forced and units.stuck:
         left = _LEFT_ON_UNITS.format(pair=work.key.name)
         note = f"Nothing is left in Azure. {left} The units were given up because of {units.stuck}"

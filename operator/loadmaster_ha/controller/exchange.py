@@ -48,7 +48,9 @@ class UnitsView:
     settings: Mapping[Role, int] = field(default_factory=lambda: MappingProxyType({}))
     """Revision of its settings that a node agent told when the last look at it began."""
     cleaned: bool = False
-    """The pair is being deleted, and nothing of it is left on the units."""
+    """The pair is being deleted, and nothing more is done for that on the units."""
+    left: str = ""
+    """What is left on the units then, on purpose; in words."""
     stuck: str = ""
     """The pair is being deleted, and this is why the units cannot be cleaned now."""
 

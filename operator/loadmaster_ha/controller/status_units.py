@@ -110,7 +110,10 @@ def _synced(situation: UnitsSituation) -> Condition:  # noqa: PLR0911 - the firs
     if owed := situation.reboots:
         return Condition(kind, FALSE, Reason.REBOOT_OWED, owed)
     if situation.deleting and situation.cleaned:
-        return Condition(kind, FALSE, Reason.CLEANING_UP, "Nothing of this pair is left on the units.")
+        done = (
+            "What can go from the units has gone." if risks else "Nothing of this pair is left on the units."
+        )
+        return Condition(kind, FALSE, Reason.CLEANING_UP, sentence(done, risks))
     message = sentence("Both units are as the manifest wants them.", risks)
     return Condition(kind, TRUE, Reason.SYNCED, message)
 

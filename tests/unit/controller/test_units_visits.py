@@ -646,6 +646,19 @@ async def test_a_deleted_pair_becomes_single_again_after_azure_is_clean(stage):
     assert stage.exchange.units(KEY).cleaned
 
 
+async def test_a_deletion_that_may_not_reboot_says_what_it_leaves_to_a_person(stage):
+    await built(stage)
+    stage.cluster.body["spec"].setdefault("policy", {})["reboots"] = "Manual"
+    stage.cluster.body["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z"
+    stage.exchange.azure_cleaned(KEY, cleaned=True)
+    for _ in range(12):
+        await stage.visit()
+    view = stage.exchange.units(KEY)
+    assert view.cleaned
+    assert "RebootLeftToPerson" in view.left
+    assert view.left in stage.condition("HASynced")["message"]
+
+
 async def test_a_deletion_that_the_units_hold_up_says_why(stage):
     await built(stage)
     stage.cluster.body["metadata"]["deletionTimestamp"] = "2026-01-02T00:00:00Z"

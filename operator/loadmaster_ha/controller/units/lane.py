@@ -21,6 +21,7 @@ from loadmaster_ha.controller.azure_view import AzureView, frontend_to_be
 from loadmaster_ha.controller.board import Board
 from loadmaster_ha.controller.conditions import Reason
 from loadmaster_ha.controller.exchange import Exchange, UnitsView
+from loadmaster_ha.controller.finding_words import reported
 from loadmaster_ha.controller.kubernetes import JSON, Kubernetes, KubernetesError
 from loadmaster_ha.controller.lease import LeaseLost
 from loadmaster_ha.controller.registry import PairKey, Pairs, target_of
@@ -402,6 +403,7 @@ class UnitsController(Visitor):
                 switching_to=handover.to if handover is not None else None,
                 settings=MappingProxyType(work.settings_seen),
                 cleaned=situation.cleaned,
+                left=reported(work.plan.warnings) if situation.cleaned and work.plan else "",
                 stuck=f"{stuck.reason}: {stuck.message}" if work.deleting and stuck is not None else "",
             ),
         )
