@@ -46,6 +46,9 @@ log = logging.getLogger(__name__)
 CALM_AGE: Final = 60.0
 """Seconds. So old a reading may be when we look without cause: many pairs share one list."""
 
+UNSURE_SECONDS: Final = 0.5
+"""Taken off the age of a reading: `azure.session` lets one through that began a moment earlier."""
+
 FRESH_AGE: Final = 5.0
 """Seconds. So old a reading may be when something is decided on it; each write is guarded by its etag."""
 
@@ -103,7 +106,7 @@ class PairController(Visitor):
             target = target_of(body)
         except ValidationError as invalid:
             return await self._not_understood(body, invalid)
-        work = Work(visit.key, body, target, memory, visit.woken, known)
+        work = Work(visit.key, body, target, memory, visit.woken, known, visit.woken_for)
         if work.deleting and FINALIZER not in work.finalizers:
             return Next(VisitOutcome.NO_CHANGE)  # it goes when others have let go of it
         situation, following = await self._try(work)
@@ -165,10 +168,7 @@ class PairController(Visitor):
         memory, now = work.memory, self._clock()
         if memory.episode is not None and now - memory.episode < CALM_AGE:
             return await self._observe(work, session, now - memory.episode)
-        # After a start all pairs are new to us, but nothing has happened to those that know their status.
-        touched = work.woken and not (work.seen and not work.known)
-        # What could not be read is not to be believed for long either, or the end of an outage is missed.
-        age = 0.0 if touched else min(FRESH_AGE, self._calm_age) if memory.trouble else self._calm_age
+        age = self._age(work)
         planned = await self._observe(work, session, age)
         if not planned.converged and age > FRESH_AGE:
             planned = await self._observe(work, session, FRESH_AGE)
@@ -180,6 +180,15 @@ class PairController(Visitor):
         same = memory.wanted is None or memory.wanted == work.publish
         memory.drifting = bool(planned.changes) and work.seen and synced and same and not work.deleting
         return planned
+
+    def _age(self, work: Work) -> float:
+        """So many seconds old a reading may be at first."""
+        # After a start all pairs are new to us, but nothing has happened to those that know their status.
+        if work.woken and not (work.seen and not work.known):
+            # What was read while it waited for its turn is new enough: many that come at once share that.
+            return min(max(0.0, work.woken_for - UNSURE_SECONDS), self._calm_age)
+        # What could not be read is not to be believed for long either, or the end of an outage is missed.
+        return min(FRESH_AGE, self._calm_age) if work.memory.trouble else self._calm_age
 
     async def _observe(self, work: Work, session: AzureSession, max_age: float) -> Plan:
         target = work.target

@@ -79,6 +79,8 @@ class Work:
     memory: Memory
     woken: bool
     known: bool
+    woken_for: float = 0.0
+    """Seconds since it was woken last."""
     status_fields: dict[str, Any] = field(default_factory=dict)
     observation: Observation | None = None
     publish: PairTarget | None = None

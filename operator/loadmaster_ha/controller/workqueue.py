@@ -57,6 +57,8 @@ class Visit(Generic[K]):
     key: K
     woken: bool
     waited: float
+    woken_for: float = 0.0
+    """Seconds since it was woken last; who is not woken has 0."""
 
 
 class Backoff(Generic[K]):
@@ -109,6 +111,7 @@ class _Entry:
 
     ready_since: float | None = None
     woken: bool = False
+    woken_at: float = 0.0
     running: bool = False
     woken_while_running: bool = False
     due: float | None = None
@@ -133,6 +136,7 @@ class Schedule(Generic[K]):
         """Something happened: visit the key as soon as its turn comes."""
         entry = self._entries.setdefault(key, _Entry())
         entry.forgotten = False
+        entry.woken_at = now
         if entry.running:
             entry.woken_while_running = True
             return
@@ -153,7 +157,8 @@ class Schedule(Generic[K]):
             return None
         key = self._ready.popleft()
         entry = self._entries[key]
-        visit = Visit(key, entry.woken, now - (now if entry.ready_since is None else entry.ready_since))
+        waited = now - (now if entry.ready_since is None else entry.ready_since)
+        visit = Visit(key, entry.woken, waited, now - entry.woken_at if entry.woken else 0.0)
         entry.ready_since, entry.woken, entry.running = None, False, True
         return visit
 

@@ -18,7 +18,7 @@ from loadmaster_ha.controller import board
 from loadmaster_ha.controller.board import Board
 from loadmaster_ha.controller.events import Recorder
 from loadmaster_ha.controller.exchange import Exchange, UnitsView
-from loadmaster_ha.controller.pair import PairController
+from loadmaster_ha.controller.pair import CALM_AGE, PairController
 from loadmaster_ha.controller.registry import PairKey, Pairs
 from loadmaster_ha.controller.report import Reporter
 from loadmaster_ha.controller.workqueue import Next, Visit, VisitOutcome
@@ -73,9 +73,11 @@ class Session:
         self.arm = arm
         self.answers = deque()
         self.looks = deque()
+        self.ages = []
         self.after_write = lambda _: None
 
-    async def observe(self, needs, **_):
+    async def observe(self, needs, *, max_age):
+        self.ages.append(max_age)
         return self.arm.observe(lambda _, observation: needs(observation), None)
 
     async def apply(self, change, *, permit):
@@ -128,8 +130,8 @@ class Stage:
             exchange=self.exchange,
         )
 
-    async def visit(self, *, woken=False) -> Next:
-        return await self.controller.visit(Visit(KEY, woken, 0.0))
+    async def visit(self, *, woken=False, woken_for=0.0) -> Next:
+        return await self.controller.visit(Visit(KEY, woken, 0.0, woken_for))
 
     async def until_waiting(self, most=40) -> Next:
         """Visit as the queue would as long as it is to go on at once."""
@@ -171,6 +173,18 @@ async def test_the_guides_pair_converges_and_then_rests(stage):
 
 
 # A change that does not stick -------------------------------------------------------------------------
+
+
+async def test_what_was_read_while_a_pair_waited_for_its_turn_is_new_enough_for_it(stage):
+    """A thousand new pairs of one resource group share its lists, and do not read them a thousand times."""
+    await stage.until_waiting()
+    for woken_for, age in ((0.0, 0.0), (0.4, 0.0), (20.5, 20.0), (3600.0, CALM_AGE)):
+        stage.session.ages.clear()
+        await stage.visit(woken=True, woken_for=woken_for)
+        assert stage.session.ages == [age]
+    stage.session.ages.clear()
+    await stage.visit()
+    assert stage.session.ages == [CALM_AGE]
 
 
 def someone_who_undoes(stage):

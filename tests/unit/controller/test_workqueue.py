@@ -29,13 +29,13 @@ class ScheduleMachine(RuleBasedStateMachine):
         self.schedule = Schedule()
         self.now = 0.0
         self.running = set()
-        self.owed = set()
-        """Keys that were woken and have not been visited since."""
+        self.owed = {}
+        """Keys that were woken and have not been visited since, and when that was last."""
 
     @rule(key=KEYS)
     def wake(self, key):
         self.schedule.wake(key, self.now)
-        self.owed.add(key)
+        self.owed[key] = self.now
 
     @rule(key=KEYS, delay=st.floats(0, 10))
     def later(self, key, delay):
@@ -53,7 +53,8 @@ class ScheduleMachine(RuleBasedStateMachine):
             assert visit.waited >= 0
             assert visit.woken == (visit.key in self.owed)
             self.running.add(visit.key)
-            self.owed.discard(visit.key)
+            woken_at = self.owed.pop(visit.key, self.now)
+            assert visit.woken_for == self.now - woken_at, "the last wake counts, not the first"
 
     @rule(data=st.data(), delay=st.one_of(st.none(), st.floats(0, 10)))
     def finish(self, data, delay):
@@ -65,12 +66,12 @@ class ScheduleMachine(RuleBasedStateMachine):
     @rule(key=KEYS)
     def forget(self, key):
         self.schedule.forget(key)
-        self.owed.discard(key)
+        self.owed.pop(key, None)
         assert key in self.running or key not in self.schedule
 
     @invariant()
     def no_wake_is_lost(self):
-        waiting = self.owed - self.running
+        waiting = self.owed.keys() - self.running
         assert self.schedule.depth >= len(waiting)
         assert all(key in self.schedule for key in self.owed)
 
@@ -81,7 +82,7 @@ class ScheduleMachine(RuleBasedStateMachine):
         while (visit := self.schedule.take(self.now)) is not None:
             visited.append(visit.key)
             self.schedule.finish(visit.key, self.now, None)
-        assert self.owed <= set(visited)
+        assert self.owed.keys() <= set(visited)
         assert len(visited) == len(set(visited))
 
 
