@@ -206,9 +206,10 @@ class LiteralUnit:
 
     async def _endless(self, answer: Endless, writer: asyncio.StreamWriter) -> None:
         writer.write(answer.head)
-        chunk = bytes(1 << 20)
+        chunk, written = bytes(1 << 20), 0
         with contextlib.suppress(OSError):
-            while self.written < answer.most:
+            while written < answer.most:
                 writer.write(chunk)
                 await writer.drain()
+                written += len(chunk)
                 self.written += len(chunk)

@@ -68,7 +68,6 @@ async def test_what_goes_wrong_is_told_in_the_same_words_as_of_any_call(client_o
     told = []
     async with LiteralUnit(answers=lambda _: answer) as unit:
         for waits in (True, False):
-            unit.written = 0
             # Clients of their own, so that neither finds the other's connection.
             client = await client_of(unit, version=Version.V2, limits=Limits(answer_bytes=1 << 20))
             call = client.watch_call if waits else client.call
