@@ -21,6 +21,7 @@ from loadmaster_ha.controller.registry import PairKey, Pairs
 from loadmaster_ha.controller.report import Reporter
 from loadmaster_ha.controller.settings import Settings
 from loadmaster_ha.controller.status_units import stored_refusal
+from loadmaster_ha.controller.turns import Turns
 from loadmaster_ha.controller.unit_sessions import UnitSessions, WatchSessions
 from loadmaster_ha.controller.unit_sources import UnitSources
 from loadmaster_ha.controller.units.lane import UnitsController
@@ -119,12 +120,14 @@ class Lanes:
             # A look must not find what the one before it had read.
             calm_age=min(CALM_AGE, settings.resync_seconds / 5),
         )
+        turns = Turns()
         self._azure_queue: WorkQueue[PairKey] = WorkQueue(
             self._azure.visit,
             observer=metrics,
             resync=Resync(settings.resync_seconds),
             backoff=Backoff(cap=settings.resync_seconds),
             concurrency=settings.concurrency,
+            turns=turns,
         )
         self._units = UnitsController(
             kubernetes=kubernetes,
@@ -161,6 +164,7 @@ class Lanes:
             backoff=Backoff(base=first, cap=longest),
             concurrency=UNITS_CONCURRENCY,
             per_second=UNITS_PER_SECOND,
+            turns=turns,
         )
         self._watch = WatchLane(
             facts=self._exchange,

@@ -12,11 +12,13 @@ import logging
 import math
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import count
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+from loadmaster_ha.controller.turns import Turns
 
 K = TypeVar("K", bound=Hashable)
 
@@ -252,20 +254,22 @@ class WorkQueue(Generic[K]):
     A visit never waits for Azure longer than one request takes (long-running operations are looked at in
     visits of their own), so slots come free quickly and the order of the schedule is fairness enough.
     Beyond a burst of `concurrency`, at most `per_second` visits begin in one second: when a process has just
-    started, everybody is due at once.
+    started, everybody is due at once. Queues that share `turns` share the rounds of the event loop.
     """
 
     def __init__(
         self,
-        visit: Callable[[Visit[K]], Awaitable[Next]],
+        visit: Callable[[Visit[K]], Coroutine[Any, Any, Next]],
         *,
         observer: QueueObserver,
         resync: Resync,
         backoff: Backoff[K],
         concurrency: int = DEFAULT_CONCURRENCY,
         per_second: float = math.inf,
+        turns: Turns | None = None,
     ) -> None:
         self._visit = visit
+        self._turns = turns or Turns()
         self._observer = observer
         self._resync = resync
         self._backoff = backoff
@@ -313,7 +317,7 @@ class WorkQueue(Generic[K]):
         self._observer.on_visit_started(visit.waited)
         again = Next(VisitOutcome.ERROR)
         try:
-            again = await self._visit(visit)
+            again = await self._turns.run(self._visit(visit))
         except Exception:
             # A visit answers for its errors itself; this keeps one key's bug from ending the work on all
             # others.
