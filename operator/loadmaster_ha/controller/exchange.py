@@ -140,8 +140,13 @@ class Exchange:
         entry = self._entry(key)
         before, entry.settings[role] = entry.settings.get(role), revision or 0
         looked_at = entry.units.settings.get(role)
+        if looked_at is None:
+            return
         # Who was away may be another one, whatever its revision.
-        if revision is not None and looked_at is not None and (before == 0 or revision != looked_at):
+        news = revision is not None and (before == 0 or revision != looked_at)
+        # Who announces nothing any more has to be looked at; one that we reboot is waited for anyway.
+        silent = revision is None and bool(before) and not entry.units.changing
+        if news or silent:
             self._wake_units(key)
 
     def settings_are_watched(self, key: PairKey) -> bool:

@@ -166,12 +166,23 @@ def test_what_was_announced_during_a_look_is_looked_at_once_more():
     assert bells.rung()[1] == 1
 
 
+def test_a_unit_that_is_silent_because_it_is_rebooted_is_waited_for_anyway():
+    bells = Bells()
+    assert announced(bells, seen=3, told=3) == 0
+    bells.exchange.units_seen(KEY, UnitsView(settings=dict.fromkeys(Role, 3), changing=True))
+    bells.rung()
+    bells.exchange.settings_told(KEY, Role.SLAVE, None)
+    assert bells.rung()[1] == 0
+
+
 def test_a_unit_that_was_away_is_visited_whatever_it_announces_and_not_watched_meanwhile():
     bells = Bells()
     assert announced(bells, seen=3, told=3) == 0
     bells.exchange.settings_told(KEY, Role.SLAVE, None)
     assert not bells.exchange.settings_are_watched(KEY)
-    assert bells.rung()[1] == 0
+    assert bells.rung()[1] == 1, "whoever announces nothing any more is looked at"
+    bells.exchange.settings_told(KEY, Role.SLAVE, None)
+    assert bells.rung()[1] == 0, "once"
     bells.exchange.settings_told(KEY, Role.SLAVE, 3)
     assert bells.rung()[1] == 1
     assert bells.exchange.settings_are_watched(KEY)
