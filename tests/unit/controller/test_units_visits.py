@@ -410,7 +410,8 @@ async def test_without_the_lease_a_row_of_settings_ends_at_once(stage):
     assert len(stage.units.writes) == 1
 
 
-async def test_while_a_unit_reboots_it_alone_is_asked_and_the_pair_is_woken_when_it_is_back(stage):
+async def until_a_unit_boots(stage):
+    """Visit until a unit was told to reboot and does not answer, and once more."""
     stage.units.after_write = lambda change: (
         isinstance(change, Reboot)
         and stage.units.faults.update({change.role: UnitFault(FaultReason.BOOTING, "it boots")})
@@ -418,6 +419,10 @@ async def test_while_a_unit_reboots_it_alone_is_asked_and_the_pair_is_woken_when
     while not stage.units.faults:
         await stage.visit()
     await stage.visit()
+
+
+async def test_while_a_unit_reboots_it_alone_is_asked_and_the_pair_is_woken_when_it_is_back(stage):
+    await until_a_unit_boots(stage)
     (away,) = stage.units.faults
     looks, statuses = stage.units.looks.copy(), len(stage.cluster.statuses)
     asked = stage.units.asked[away]
@@ -483,13 +488,7 @@ async def test_a_unit_that_hangs_while_it_goes_down_holds_up_nothing(stage):
 
 
 async def test_nobody_is_asked_any_more_when_the_pair_is_gone(stage):
-    stage.units.after_write = lambda change: (
-        isinstance(change, Reboot)
-        and stage.units.faults.update({change.role: UnitFault(FaultReason.BOOTING, "it boots")})
-    )
-    while not stage.units.faults:
-        await stage.visit()
-    await stage.visit()
+    await until_a_unit_boots(stage)
     assert stage.units.asked
     await stage.controller.forget(KEY)
     asked = stage.units.asked.copy()

@@ -63,7 +63,7 @@ def waits_only(memory: UnitsMemory, now: float) -> bool:
 class _Waiting:
     told: RebootUnderWay
     client: Caller
-    task: asyncio.Task[None] | None = None
+    task: asyncio.Task[None] = field(init=False)
     ask: asyncio.Event = field(default_factory=asyncio.Event)
     visited: bool = False
     """A visit waits for the answer, and need not be woken."""
@@ -88,11 +88,7 @@ class Returns:
         """Whether the unit may be looked at again; if not, the pair is woken when it may."""
         waiting = self._waiting.get((key, role))
         if waiting is None or waiting.client is not client or waiting.told != told:
-            self._cancel(key, role)
-            waiting = self._waiting[key, role] = _Waiting(told, client)
-        if waiting.task is None:
-            name = f"reboot of {key} {role}"
-            waiting.task = asyncio.create_task(self._until_back(key, waiting), name=name)
+            waiting = self._wait_for(key, role, told, client)
         waiting.ask.set()
         waiting.visited = True
         await asyncio.wait({waiting.task}, timeout=ANSWERS_WITHIN)
@@ -105,12 +101,9 @@ class Returns:
         Its pair is woken when it answers again; looks at it come with growing pauses until then.
         """
         waiting = self._waiting.get((key, role))
-        task = waiting.task if waiting is not None and waiting.client is client else None
-        if fault.reason not in _DOWN or (task is not None and not task.done()):
-            return
-        self._cancel(key, role)
-        waiting = self._waiting[key, role] = _Waiting(RebootUnderWay("", self._clock()), client)
-        waiting.task = asyncio.create_task(self._until_back(key, waiting), name=f"return of {key} {role}")
+        waits = waiting is not None and waiting.client is client and not waiting.task.done()
+        if fault.reason in _DOWN and not waits:
+            self._wait_for(key, role, RebootUnderWay("", self._clock()), client)
 
     def forget(self, key: PairKey, *roles: Role) -> None:
         """These units are back, or not waited for any more; without roles: both."""
@@ -122,9 +115,15 @@ class Returns:
         for key, role in list(self._waiting):
             self._cancel(key, role)
 
+    def _wait_for(self, key: PairKey, role: Role, told: RebootUnderWay, client: Caller) -> _Waiting:
+        self._cancel(key, role)
+        waiting = self._waiting[key, role] = _Waiting(told, client)
+        waiting.task = asyncio.create_task(self._until_back(key, waiting), name=f"return of {key} {role}")
+        return waiting
+
     def _cancel(self, key: PairKey, role: Role) -> None:
         waiting = self._waiting.pop((key, role), None)
-        if waiting is not None and waiting.task is not None:
+        if waiting is not None:
             waiting.task.cancel()
 
     async def _until_back(self, key: PairKey, waiting: _Waiting) -> None:
