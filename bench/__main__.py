@@ -45,18 +45,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", help=f"which: {', '.join(NAMES)}; default: all")
     parser.add_argument("--quick", action="store_true", help="small samples, to see that it works")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run (failover)")
     options = parser.parse_args()
     unknown = set(options.names) - set(NAMES)
     if unknown:
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    if options.resume and options.names != ["failover"]:
+        parser.error("only failover can be resumed")
     for name in options.names or NAMES:
-        asyncio.run(_run(name, quick=options.quick))
+        run, sparing = _BENCHMARKS[name]
+        arguments = dict(sparing) if options.quick else {}
+        asyncio.run(run(**arguments, **({"resume": True} if options.resume else {})))
     return 0
-
-
-async def _run(name: str, *, quick: bool) -> None:
-    run, sparing = _BENCHMARKS[name]
-    await (run(**sparing) if quick else run())
 
 
 if __name__ == "__main__":

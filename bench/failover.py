@@ -13,20 +13,22 @@ is left when the balancer's part is taken away, from its own probe log:
 * *ready*: from the failure to the other unit's health port saying that it is active;
 * *late*: by how much the client was late with a connection at worst, the machine's share.
 
-Laboratories run side by side, each in network namespaces and processes of its own (`bench.failover_worker`);
-the first trials are repeated in one laboratory alone, to show that they do not disturb each other. The time
-until the other unit is in charge is measured for keepalived too, in the same namespaces (`bench.takeover`).
+Laboratories run side by side, each in network namespaces and processes of its own (`bench.failover_worker`),
+half of them for each threshold; the first failure is repeated in one laboratory alone, to show that they do not
+disturb each other. Each trial is kept as soon as it is over, so that a run of hours that was interrupted can go
+on (`--resume`). The time until the other unit is in charge is measured for keepalived too, in the same
+namespaces (`bench.takeover`).
 """
 
 import asyncio
 import json
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from bench.report import distribution, publish, table
+from bench.report import RESULTS, distribution, publish, table
 from lab.balancer import PROBE_READING
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -42,10 +44,14 @@ FAILURES: Final = (
 SIGSTOP; every packet from and to the unit dropped; a planned switch-over, with 200 connections a second,
 clients that keep theirs, and long downloads."""
 THRESHOLDS: Final = (1, 2)
-SIDE_BY_SIDE: Final = 3
+SIDE_BY_SIDE: Final = 6
 TRIALS: Final = 204
 ALONE: Final = 5
 INTERVAL: Final = 5
+KEPT: Final = RESULTS / "failover.trials.jsonl"
+"""The trials of this run, one a line."""
+
+Trial = dict[str, Any]
 
 
 async def run(
@@ -54,54 +60,82 @@ async def run(
     alone: int = ALONE,
     side_by_side: int = SIDE_BY_SIDE,
     failures: Sequence[str] = FAILURES,
+    resume: bool = False,
 ) -> None:
-    """Measure and publish; `trials` for each failure and threshold."""
-    found: list[dict[str, Any]] = []
-    lonely: list[dict[str, Any]] = []
+    """Measure and publish; `trials` for each failure and threshold, `side_by_side` laboratories at once.
+
+    Raises:
+        RuntimeError: a laboratory failed; what the others measured is published and kept (`resume`).
+    """
+    kept = _kept() if resume else []
+    if not resume:
+        KEPT.unlink(missing_ok=True)
+    done = Counter((trial["failure"], trial["threshold"], trial["alone"]) for trial in kept)
+    laboratories = [
+        _laboratory(f"{threshold}-{number}", threshold, share)
+        for threshold in THRESHOLDS
+        for number, share in enumerate(
+            _shares(
+                {failure: trials - done[failure, threshold, False] for failure in failures},
+                max(1, side_by_side // len(THRESHOLDS)),
+            )
+        )
+    ]
+    outcomes = await asyncio.gather(*laboratories, return_exceptions=True)
     for threshold in THRESHOLDS:
-        each = -(-trials // side_by_side)
-        workers = [
-            _worker(f"{threshold}-{number}", threshold, each, failures) for number in range(side_by_side)
-        ]
-        for results in await asyncio.gather(*workers):
-            found += results
-        if alone:
-            lonely += await _worker(f"{threshold}-alone", threshold, alone, failures[:1])
-    _report(found, lonely, side_by_side)
+        missing = alone - done[failures[0], threshold, True]
+        if missing > 0:
+            await _laboratory(f"{threshold}-alone", threshold, {failures[0]: missing}, alone=True)
+    _report(_kept(), side_by_side)
+    troubles = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    if troubles:
+        raise RuntimeError("; ".join(map(str, troubles)))
 
 
-async def _worker(name: str, threshold: int, trials: int, failures: Sequence[str]) -> list[dict[str, Any]]:
-    """The trials of one laboratory, as its process prints them."""
+def _kept() -> list[Trial]:
+    if not KEPT.exists():
+        return []
+    return [json.loads(line) for line in KEPT.read_text(encoding="utf-8").splitlines()]
+
+
+def _shares(wanted: Mapping[str, int], laboratories: int) -> list[dict[str, int]]:
+    """How many trials of each failure each laboratory makes; those without any are left out."""
+    shares = [
+        {failure: count for failure, each in wanted.items() if (count := (each + number) // laboratories) > 0}
+        for number in range(laboratories)
+    ]
+    return [share for share in shares if share]
+
+
+async def _laboratory(name: str, threshold: int, share: Mapping[str, int], *, alone: bool = False) -> None:
+    """Keep the trials of one laboratory, as its process prints them."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "bench.failover_worker",
         "--threshold",
         str(threshold),
-        "--trials",
-        str(trials),
         "--interval",
         str(INTERVAL),
-        *failures,
+        *(f"{failure}={count}" for failure, count in share.items()),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
-    results = []
+    RESULTS.mkdir(exist_ok=True)
     async for line in process.stdout:
-        results.append(json.loads(line))
+        trial = json.loads(line) | {"alone": alone}
+        with KEPT.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(trial) + "\n")
         print(f"{name}: {line.decode().strip()}", flush=True)
     if await process.wait() != 0:
         raise RuntimeError(f"laboratory {name} failed; its last words are above")
-    return results
 
 
-def _report(found: Sequence[Mapping[str, Any]], lonely: Sequence[Mapping[str, Any]], beside: int) -> None:
-    groups: dict[tuple[str, int], list[Mapping[str, Any]]] = defaultdict(list)
+def _report(found: Sequence[Trial], beside: int) -> None:
+    groups: dict[tuple[str, int], list[Trial]] = defaultdict(list)
     for trial in found:
-        groups[trial["failure"], trial["threshold"]].append(trial)
-    for trial in lonely:
-        groups[f"{trial['failure']} (alone)", trial["threshold"]].append(trial)
+        groups[trial["failure"] + " (alone)" * trial["alone"], trial["threshold"]].append(trial)
     shown = table(
         f"seconds; interval {INTERVAL} s; {beside} laboratories side by side",
         "failure", "threshold", "what", "p50", "p95", "p99", "max", "n",
@@ -110,7 +144,7 @@ def _report(found: Sequence[Mapping[str, Any]], lonely: Sequence[Mapping[str, An
         "interval": INTERVAL,
         "sideBySide": beside,
         "disputed": PROBE_READING,
-        "trials": list(found) + list(lonely),
+        "trials": list(found),
     }
     for (failure, threshold), trials in sorted(groups.items()):
         for what in ("gap", "allowed", "excess", "ideal", "cost", "ready", "late"):

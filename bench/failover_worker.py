@@ -12,7 +12,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,10 +44,9 @@ Recover = Callable[[], Awaitable[None]]
 def main() -> int:
     """Run the trials that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("failures", nargs="+")
+    parser.add_argument("failures", nargs="+", metavar="FAILURE=TRIALS")
     parser.add_argument("--threshold", type=int, required=True)
     parser.add_argument("--interval", type=int, required=True)
-    parser.add_argument("--trials", type=int, required=True)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="loadmaster-bench-") as folder:
         asyncio.run(_laboratory(Path(folder), options))
@@ -66,14 +65,24 @@ async def _laboratory(folder: Path, options: argparse.Namespace) -> None:
         await lab.start()
         await lab.publish()
         active = 0
-        for failure in options.failures:
-            for _ in range(options.trials):
-                # At a random phase of the probes, or the figures would be those of one phase.
-                await asyncio.sleep(random.uniform(0, options.interval))  # noqa: S311 - not for secrets
-                trial = await _trial(lab, active, failure)
-                before, active = active, await _settled(lab)
-                trial |= {"threshold": options.threshold, "returned": active == before}
-                print(json.dumps(trial), flush=True)
+        for failure in _by_turns(options.failures):
+            # At a random phase of the probes, or the figures would be those of one phase.
+            await asyncio.sleep(random.uniform(0, options.interval))  # noqa: S311 - not for secrets
+            trial = await _trial(lab, active, failure)
+            before, active = active, await _settled(lab)
+            trial |= {"threshold": options.threshold, "returned": active == before}
+            print(json.dumps(trial), flush=True)
+
+
+def _by_turns(wanted: Sequence[str]) -> Iterator[str]:
+    """The failures one after the other, round by round: a run that is cut short has some of each.
+
+    Args:
+        wanted: `FAILURE=TRIALS` each.
+    """
+    left = {name: int(count) for name, _, count in (each.partition("=") for each in wanted)}
+    for number in range(max(left.values())):
+        yield from (name for name, count in left.items() if number < count)
 
 
 async def _trial(lab: Lab, active: int, failure: str) -> dict[str, Any]:
