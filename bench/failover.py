@@ -14,10 +14,10 @@ is left when the balancer's part is taken away, from its own probe log:
 * *late*: by how much the client was late with a connection at worst, the machine's share.
 
 Laboratories run side by side, each in network namespaces and processes of its own (`bench.failover_worker`),
-half of them for each threshold; the first failure is repeated in one laboratory alone, to show that they do not
-disturb each other. Each trial is kept as soon as it is over, so that a run of hours that was interrupted can go
-on (`--resume`). The time until the other unit is in charge is measured for keepalived too, in the same
-namespaces (`bench.takeover`).
+half of them for each threshold; the first failure is repeated in one laboratory alone, to show that they do
+not disturb each other. Each trial is kept as soon as it is over, so that a run of hours that was interrupted
+can go on (`--resume`). The time until the other unit is in charge is measured for keepalived too, in the
+same namespaces (`bench.takeover`).
 """
 
 import asyncio
