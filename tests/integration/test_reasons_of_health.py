@@ -5,16 +5,11 @@ frontend answer HTTP as the units are. What the words mean stands in docs/refere
 are brought to the others in tests/e2e.
 """
 
-import tempfile
-from pathlib import Path
-
 import pytest
 import pytest_asyncio
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from tests.support.agents_instead import agents_instead
 from tests.support.appliance_words import Refused
 from tests.support.emulator import running_emulator
-from tests.support.management import ADDRESS, served
 from tests.support.rig import Stage
 from tests.support.scripted_appliance import Habits
 from tests.support.troubled_pairs import Trouble, at_work, chosen, troubled_pairs
@@ -74,19 +69,7 @@ def case(reason, *says, units=None, **more):
 
 
 async def an_agent_as_slave(pair):
-    """The slave's management address leads to a node agent."""
-    folder = Path(pair.stack.enter_context(tempfile.TemporaryDirectory()))
-    serving = await pair.stack.enter_async_context(served(folder))
-    certificate = x509.load_pem_x509_certificate(serving.identity.path.read_bytes())
-    await pair.rig.pairs.put_secret("agent", username=serving.user, password=serving.password)
-    await pair.apply(
-        slave__management={
-            "address": ADDRESS,
-            "port": serving.port,
-            "credentialsSecretRef": {"name": "agent"},
-            "tls": {"fingerprintSHA256": certificate.fingerprint(hashes.SHA256()).hex()},
-        }
-    )
+    await agents_instead(pair, "slave")
 
 
 WELL = {

@@ -4,19 +4,14 @@ Each case is a pair that is at work already, with one thing wrong; all share one
 test_reasons_of_units.py), whose rights end at its namespace. What the reasons mean: docs/services.md.
 """
 
-import tempfile
-from pathlib import Path
-
 import pytest
 import pytest_asyncio
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from tests.support.agents_instead import agents_instead
 from tests.support.appliance_words import NEW_SERVICE, Refused
 from tests.support.certificates import issue
 from tests.support.cluster_objects import secret
 from tests.support.cluster_objects import service as kubernetes_service
 from tests.support.emulator import running_emulator
-from tests.support.management import ADDRESS, served
 from tests.support.rig import Stage
 from tests.support.troubled_pairs import Trouble, at_work, chosen, troubled_pairs
 from tests.support.world import security_rule
@@ -161,24 +156,6 @@ async def give_the_port_to_another(pair):
     await pair.condition("AzureSynced", "True")
     moved = service(drainSeconds=3600) | {"backendPort": 8081}
     await pair.apply(services=[moved, service("shop", 9000) | {"backendPort": 8080}])
-
-
-async def two_agents(pair):
-    """Both management addresses lead to node agents."""
-    fields = {}
-    for role in ("master", "slave"):
-        folder = Path(pair.stack.enter_context(tempfile.TemporaryDirectory()))
-        serving = await pair.stack.enter_async_context(served(folder))
-        certificate = x509.load_pem_x509_certificate(serving.identity.path.read_bytes())
-        login = f"{pair.name}-{role}"
-        await pair.rig.pairs.put_secret(login, username=serving.user, password=serving.password)
-        fields[f"{role}__management"] = {
-            "address": ADDRESS,
-            "port": serving.port,
-            "credentialsSecretRef": {"name": login},
-            "tls": {"fingerprintSHA256": certificate.fingerprint(hashes.SHA256()).hex()},
-        }
-    await pair.apply(**fields)
 
 
 TWO_ARMS = {
@@ -367,7 +344,7 @@ CASES = {
         fields=services(
             service("dns", 53) | {"protocol": "UDP"}, service("shop", 9000) | {"backendPort": 9101}
         ),
-        then=two_agents,
+        then=agents_instead,
     ),
     "left alone": Trouble(
         "VirtualServiceLeftAlone",

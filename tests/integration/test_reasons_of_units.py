@@ -7,12 +7,16 @@ docs/units.md; that none is forgotten is held by tests/unit/controller/test_ever
 
 import pytest
 import pytest_asyncio
+from tests.support.agents_instead import agents_at_work
 from tests.support.appliance_words import NEW_SERVICE, Refused
 from tests.support.emulator import running_emulator
+from tests.support.live_pairs import condition
 from tests.support.rig import Stage
 from tests.support.scripted_appliance import Habits
 from tests.support.troubled_pairs import Trouble, at_work, chosen, troubled_pairs
 from tests.support.world import LEAVE_OUT
+
+from loadmaster_ha.agent.ha.model import SwitchoverEnded
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -26,7 +30,9 @@ async def pairs(control_plane, crd, tmp_path_factory, request):
     """Give the pairs of the chosen cases, on their way."""
     async with running_emulator("--allow-loopback-networks") as emulator:
         stage = Stage(control_plane, emulator, tmp_path_factory.mktemp("stage"))
-        async with troubled_pairs(stage, "reasons-units", chosen(request, CASES)) as found:
+        async with troubled_pairs(
+            stage, "reasons-units", chosen(request, CASES | AT_LAST | SWITCHING)
+        ) as found:
             yield found
 
 
@@ -107,6 +113,31 @@ async def delete_while_the_slave_is_away(pair):
     await pair.condition("HASynced", "True")
     pair.units[1].before = refuse("Out of memory", 500)
     await pair.rig.pairs.delete(pair.name)
+
+
+async def delete(pair):
+    """Once Azure and units are as wanted."""
+    await pair.condition("HASynced", "True")
+    await pair.condition("AzureSynced", "True")
+    await pair.rig.pairs.delete(pair.name)
+
+
+async def exchange_the_modes_and_delete(pair):
+    """Somebody makes each of the two what the other one was; the master is active no more."""
+    await pair.condition("HASynced", "True")
+    await pair.condition("AzureSynced", "True")
+    exchanged(*pair.units)
+    await pair.rig.pairs.annotate(pair.name, look="now")
+    await pair.condition("Stalled", "True", "RolesExchanged")
+    await pair.rig.pairs.delete(pair.name)
+
+
+async def ask_agents_to_switch_over(pair):
+    """The master begins, and does not come to an end by itself."""
+    master, _ = pair.agents = await agents_at_work(pair)
+    master.unit.switchover_may_end.clear()
+    await pair.condition("HASynced", "True")
+    await pair.rig.pairs.annotate(pair.name, switchover_to="slave")
 
 
 async def move_the_port_while_the_slave_is_away(pair):
@@ -338,7 +369,65 @@ CASES = {
     ),
 }
 
+AT_LAST = {
+    "reboots by hand": Trouble(
+        "RebootLeftToPerson",
+        ("The master is set to single mode and was not rebooted", "policy.reboots is Manual", "The slave is"),
+        fields={"policy": {"reboots": "Manual", "deletion": "Delete"}},
+        units=at_work,
+        then=delete,
+    ),
+    "refused as a pair": Trouble(
+        "UnitsLeftAsTheyAre",
+        ("Nothing of this pair is left in Azure.", "HA settings of the units are not touched"),
+        fields={"policy": {"deletion": "Delete"}},
+        units=at_work,
+        then=exchange_the_modes_and_delete,
+    ),
+}
+"""What the last Event of a deleted pair tells; its conditions go with it."""
+SWITCHING = {
+    "switching over": Trouble(
+        "SwitchingOver",
+        ("A planned switch-over to the slave is under way",),
+        ("Reconciling", "True"),
+        then=ask_agents_to_switch_over,
+    ),
+}
+SINGLE, EXCHANGED = ["single", "single"], ["slave", "master"]
+
 
 @pytest.mark.parametrize("name", CASES)
 async def test_a_trouble_of_the_units_is_told_by_name_place_and_remedy(pairs, name):
     await pairs.told(name)
+
+
+@pytest.mark.parametrize(("name", "modes"), [("reboots by hand", SINGLE), ("refused as a pair", EXCHANGED)])
+async def test_what_a_deletion_leaves_on_the_units_is_told_by_its_last_event(pairs, name, modes):
+    await pairs.told_at_last(name)
+    units = (await pairs.pair(name)).units
+    assert [unit.mode for unit in units] == modes
+    assert [unit.boots for unit in units] == [0, 0]
+
+
+@pytest.mark.parametrize("name", SWITCHING)
+async def test_a_switch_over_is_told_while_it_lasts_and_then_why_it_was_aborted(pairs, name):
+    await pairs.told(name)
+    pair = await pairs.pair(name)
+    live, master = pair.rig.pairs, pair.agents[0].unit
+    assert "lastSwitchover" not in (await live.get(pair.name))["status"], "it is not over"
+
+    master.switchover_ends = SwitchoverEnded("1", False, "NoProber", "Nobody probes the slave.")
+    master.switchover_may_end.set()
+    (note,) = await live.told("SwitchoverAborted", name=pair.name)
+    assert "Nobody probes the slave" in note
+
+    def is_over(found):
+        asked = "loadmaster.dev/switchover-to" in (found["metadata"].get("annotations") or {})
+        return not asked and condition(found, "Reconciling").get("reason") != "SwitchingOver"
+
+    found = await live.until(is_over, "the request is answered", pair.name)
+    outcome = found["status"]["lastSwitchover"]
+    assert (outcome["requested"], outcome["outcome"]) == ("slave", "Aborted")
+    assert outcome["reason"] == "Nobody probes the slave"
+    assert [to for to, _ in master.switchovers] == ["Slave"], "it was ordered once"

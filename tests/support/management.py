@@ -50,6 +50,8 @@ class ScriptedUnit:
         self.reboots = 0
         self.switchovers: list[tuple[Role, float | None]] = []
         self.switchover_ends = SwitchoverEnded("1", done=True, reason="Done", message="Handed over.")
+        self.switchover_may_end = asyncio.Event()
+        self.switchover_may_end.set()
         self.holds_undone = 0
         self.drains: list[float | None] = []
         self.undrains = 0
@@ -82,6 +84,9 @@ class ScriptedUnit:
 
     async def switchover(self, to: Role, hold: float | None) -> SwitchoverEnded:
         self.switchovers.append((to, hold))
+        self.current = replace(self.current, switchover=self.switchover_ends.id)
+        await self.switchover_may_end.wait()
+        self.current = replace(self.current, switchover="")
         return self.switchover_ends
 
     def undo_hold(self) -> None:

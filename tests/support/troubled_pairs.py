@@ -21,9 +21,10 @@ from tests.support.scripted_appliance import Habits, ScriptedAppliance
 from tests.support.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     import pytest
+    from tests.support.management import Served
     from tests.support.rig import Rig, Stage
     from tests.support.world import Change
 
@@ -76,6 +77,8 @@ class TroubledPair:
     manifest: JSON
     stack: contextlib.AsyncExitStack
     """For what ends with the pairs."""
+    agents: Sequence[Served] = ()
+    """In the place of the units, where a trouble has put them there."""
 
     async def apply(self, **fields: Any) -> None:
         """Apply the manifest, with changes of the spec by path."""
@@ -146,10 +149,14 @@ class TroubledPairs:
             if self.rig.operator.ended:
                 await self.rig.restart_operator()
 
+    async def pair(self, name: str) -> TroubledPair:
+        """Wait until a pair was applied and what follows was done; the pair."""
+        return await self._lives[name]
+
     async def told(self, name: str) -> str:
         """Wait until the reason is shown; the message that shows it, which holds what it has to say."""
         trouble = self._troubles[name]
-        pair = await self._lives[name]
+        pair = await self.pair(name)
         kind, status = trouble.shown
 
         def shown(found: JSON | None) -> bool:
@@ -163,6 +170,16 @@ class TroubledPairs:
         what = f"{kind}={status} ({trouble.reason}) with {trouble.says}"
         found = await self.rig.pairs.until(shown, what, pair.name)
         return str(condition(found, kind)["message"])
+
+    async def told_at_last(self, name: str) -> str:
+        """Wait until the pair was let go; the note of its last Event, which names the reason."""
+        trouble = self._troubles[name]
+        pair = await self.pair(name)
+        await self.rig.pairs.gone(pair.name)
+        (note,) = await self.rig.pairs.told("CleanedUp", name=pair.name)
+        for words in (f"{trouble.reason}:", *trouble.says):
+            assert words in note, f"{words!r} is not in {note!r}"
+        return note
 
     async def _live(self, number: int, name: str, trouble: Trouble) -> TroubledPair:
         async with self._building:

@@ -161,6 +161,10 @@ PROVOKED_BY = {
     ),
     (
         "integration/test_reasons_of_units.py",
+        "test_a_switch_over_is_told_while_it_lasts_and_then_why_it_was_aborted",
+    ): (*of("controller", "SwitchingOver"),),
+    (
+        "integration/test_reasons_of_units.py",
         "test_a_trouble_of_the_units_is_told_by_name_place_and_remedy",
     ): (
         *of("controller", "CleaningUp RebootOwed DifferentVersions NotObserved"),
@@ -177,6 +181,10 @@ PROVOKED_BY = {
             "InvalidRequest Unavailable Malformed TooLarge Unreachable Refused AnswerLost",
         ),
     ),
+    (
+        "integration/test_reasons_of_units.py",
+        "test_what_a_deletion_leaves_on_the_units_is_told_by_its_last_event",
+    ): (*of("units", "RebootLeftToPerson UnitsLeftAsTheyAre"),),
     (
         "integration/test_reasons_without_the_schema.py",
         "test_what_the_schema_would_have_refused_is_told_and_nothing_is_written",
@@ -209,17 +217,11 @@ PROVOKED_BY = {
 """File and test -> the reasons that it brings about and asserts."""
 
 NOT_PROVOKED = {
-    ("controller", "SwitchingOver"): "lasts for seconds; its outcome is asserted in tests/e2e/pair",
     ("controller", "InternalError"): "a bug of the operator's: there is none to show",
     (
         "units",
         "RebootOverdue",
     ): "comes after 15 minutes of a real clock: tests/unit and tests/simulation have one of their own",
-    (
-        "units",
-        "RebootLeftToPerson",
-    ): "told while the units of a deleted pair are cleaned, and the object goes with the last of it",
-    ("units", "UnitsLeftAsTheyAre"): "told when Azure is clean, in the moment in which the object goes",
     ("units", "StillPublished"): "a second lock: the lane asks the planner only once Azure is clean",
 }
 """Reason -> why no test with real parts shows it."""
