@@ -90,6 +90,8 @@ async def test_a_unit_replaced_by_a_fresh_one_at_its_address_is_built_again(firs
         shown = plain(await fingerprint(gone))
         told = await first.until_condition("HASynced", "Unknown", "CertificateNotTrusted")
         assert shown in plain(told["message"])
+        unwell = await first.until_condition("PairHealthy", "False", "NotConfigured")
+        assert "HA is not configured" in unwell["message"], "its health page is all that is known of it"
         assert (await ha_settings(gone))["HaMode"] == "single", "nothing is sent to a stranger"
 
         role = gone.role.lower()

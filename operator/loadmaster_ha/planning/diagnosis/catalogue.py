@@ -43,8 +43,10 @@ CATALOGUE: Final[dict[PairHealth, Explanation]] = {
     ),
     PairHealth.NOT_CONFIGURED: Explanation(
         healthy=False,
-        meaning="A unit is in single mode: HA has not been set, or was taken away.",
-        remedy="Nothing while the operator builds the pair; else see HASynced.",
+        meaning="A unit is in single mode: HA has not been set, or was taken away, or another unit is in its "
+        "place. If it cannot be asked, its health page tells.",
+        remedy="Nothing while the operator builds the pair; else see HASynced, which says what keeps the "
+        "operator from it.",
         guide="7",
     ),
     PairHealth.MODE_CONFLICT: Explanation(
@@ -98,7 +100,8 @@ CATALOGUE: Final[dict[PairHealth, Explanation]] = {
     ),
     PairHealth.PARTNER_UNREACHABLE: Explanation(
         healthy=False,
-        meaning="One unit serves and the other one does not answer, or the two do not reach each other. "
+        meaning="One unit serves and the other one does not answer or certainly cannot serve, or the two do "
+        "not reach each other. "
         "There may be nobody to take over.",
         remedy="See to the unit or the network: the virtual machine, security groups for the check port and "
         "TCP 6973 between the units.",
@@ -138,8 +141,8 @@ CATALOGUE: Final[dict[PairHealth, Explanation]] = {
     ),
     PairHealth.UNKNOWN: Explanation(
         healthy=None,
-        meaning="It cannot be told. Whoever cannot be asked may serve nevertheless: fail-over does not "
-        "depend on the operator.",
+        meaning="It cannot be told who is active, or whether the other unit could take over. Whoever cannot "
+        "be asked may serve nevertheless: fail-over does not depend on the operator.",
         remedy="Let the operator reach the units (management port and check port) and the frontend: routes, "
         "security groups, spec.networkSecurity.managementSources, credentials.",
     ),
@@ -173,5 +176,12 @@ def reference() -> str:
         "only the way from the operator to it is cut; then its state is `Unknown`, and `status.active` is",
         "told by the other unit or by the page behind the balancer, or it is `Unknown` too. Fail-over does",
         "not depend on any of it.",
+        "",
+        "A unit whose management cannot be asked is judged by its health page. A node agent's says in",
+        "words what it is: a standby is one, and the pair is well; `HA is not configured` and `Unit is",
+        "unavailable` are none. An appliance's page is asked only once its management has said that HA is",
+        "in force there, and no more after the first question without an answer: its 503 is a standby's,",
+        "as the guide has it. Any other answer than 200 tells that the unit is not active, and no more",
+        "than that: `Unknown`.",
     ]
     return "\n".join([*lines, ""])

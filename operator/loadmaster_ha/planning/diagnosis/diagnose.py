@@ -48,6 +48,11 @@ def message(diagnosis: Diagnosis) -> str:
 def _unknown(view: PairView) -> Found:
     if not any(asked(unit) for unit in view.units.values()):
         return Found(PairHealth.UNKNOWN, "The units have not been asked yet.")
+    serving = [role for role, each in states(view).items() if each.serving]
+    if len(serving) == 1:
+        other = serving[0].partner.lower()
+        cause = f"The {serving[0].lower()} is active. Whether the {other} could take over cannot be told."
+        return Found(PairHealth.UNKNOWN, cause, f"See what the {other} says of itself, and let it be asked.")
     return Found(PairHealth.UNKNOWN, "It cannot be told who is active: too little of the pair answers.")
 
 

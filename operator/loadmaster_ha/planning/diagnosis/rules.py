@@ -12,6 +12,7 @@ from typing import Final
 from loadmaster_ha.domain.ha import Mode, Role
 from loadmaster_ha.domain.reading import Present, Unknown
 from loadmaster_ha.domain.units import AgentStatus, ObservedState
+from loadmaster_ha.planning.diagnosis import pages, words
 from loadmaster_ha.planning.diagnosis.model import PairHealth, PairView, RuleHealth
 from loadmaster_ha.planning.diagnosis.states import (
     Seen,
@@ -28,7 +29,10 @@ SYNCHRONISATION_SECONDS: Final = 120.0
 _HEALTHY_DOWN: Final = "Down_Probe_HttpStatusCodeError"
 """What Azure says of a healthy standby: it answered, and not 200."""
 
-_UNREACHABLE: Final = frozenset({"Unreachable", "Refused", "TimedOut"})
+_LET_IN: Final = (
+    "Let the operator reach the unit's management and be accepted there (HASynced says what keeps it out); "
+    "it sets the mode then."
+)
 _UNLICENSED: Final = frozenset({"Unlicensed", "EulaNotAccepted"})
 
 
@@ -75,25 +79,38 @@ def booting(view: PairView) -> Found | None:
 
 
 def not_configured(view: PairView) -> Found | None:
-    """HA has not been set on a unit yet."""
+    """HA has not been set on a unit yet; where it cannot be asked, its health page may say so."""
     single = [role for role, it in view.units.items() if it.settings and it.settings.mode is Mode.SINGLE]
-    if not single:
-        return None
-    who = " and ".join(f"the {role.lower()}" for role in single)
-    verb = "are" if len(single) > 1 else "is"
-    return Found(PairHealth.NOT_CONFIGURED, f"{who.capitalize()} {verb} in single mode.")
+    paged = [role for role, it in view.units.items() if pages.says_alone(it)]
+    told = []
+    if single:
+        who = " and ".join(f"the {role.lower()}" for role in single)
+        told.append(f"{who.capitalize()} {'are' if len(single) > 1 else 'is'} in single mode.")
+    told += [
+        f'The health page of the {role.lower()} says "{pages.NOT_CONFIGURED}", and '
+        f"{words.management(view.units[role])}: it is new or was reset."
+        for role in paged
+    ]
+    return Found(PairHealth.NOT_CONFIGURED, " ".join(told), _LET_IN if paged else "") if told else None
 
 
 def mode_conflict(view: PairView) -> Found | None:
     """Both have the same mode, or each has the other's (guide, 7)."""
-    modes = {role: it.settings.mode for role, it in view.units.items() if it.settings is not None}
-    if len(modes) < len(Role) or Mode.SINGLE in modes.values():
+    modes = {
+        role: it.settings.mode if it.settings is not None else pages.mode(it)
+        for role, it in view.units.items()
+    }
+    if None in modes.values() or Mode.SINGLE in modes.values():
         return None
+    paged = [role.lower() for role, it in view.units.items() if it.settings is None]
+    by_page = f" (of the {' and the '.join(paged)} by its health page)" if paged else ""
+    remedy = _LET_IN if paged else ""
     if modes[Role.MASTER] is modes[Role.SLAVE]:
-        return Found(PairHealth.MODE_CONFLICT, f"Both units have the mode {modes[Role.MASTER]}.")
-    if modes[Role.MASTER].role is not Role.MASTER:
-        cause = "The units have each other's mode: the master is set to slave and the slave to master."
-        return Found(PairHealth.MODE_CONFLICT, cause)
+        cause = f"Both units have the mode {modes[Role.MASTER]}{by_page}."
+        return Found(PairHealth.MODE_CONFLICT, cause, remedy)
+    if modes[Role.MASTER] is not Mode.MASTER:
+        cause = "The units have each other's mode: the master is set to slave and the slave to master"
+        return Found(PairHealth.MODE_CONFLICT, f"{cause}{by_page}.", remedy)
     return None
 
 

@@ -1,7 +1,8 @@
 """From what was seen of one unit to its state, and from two states to who is active.
 
 The health port is what the balancer goes by, so its word decides whether a unit is active; what kind of
-inactive it is, the management API knows better. Silence is told apart: a refused connection comes from a host
+inactive it is, the management API knows better, and what the page says (`pages`) counts where that cannot be
+asked. Silence is told apart: a refused connection comes from a host
 that is there and serves nothing, so the unit is certainly not active; no answer at all says nothing about it.
 """
 
@@ -11,15 +12,10 @@ from typing import Final
 from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.domain.reading import Present, Unknown
 from loadmaster_ha.domain.units import Active, ObservedState
+from loadmaster_ha.planning.diagnosis import pages
 from loadmaster_ha.planning.diagnosis.model import HealthAnswer, PairView, Silence, UnitView
 
 _CERTAIN: Final = frozenset({Silence.REFUSED, Silence.CLOSED})
-_WORDS: Final = {
-    "standby": ObservedState.STANDBY,
-    "withdrawn": ObservedState.STANDBY,
-    "failed": ObservedState.FAILED,
-    "unconnected": ObservedState.UNCONNECTED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +35,7 @@ def seen(unit: UnitView) -> Seen:
     """The state of one unit."""
     health = unit.health
     told = unit.management.value if isinstance(unit.management, Present) else None
-    if unit.runs_alone:
+    if unit.runs_alone or pages.says_alone(unit):
         return _alone(health)
     if health is None:
         serving = None if told in (None, ObservedState.UNKNOWN) else told is ObservedState.ACTIVE
@@ -47,7 +43,8 @@ def seen(unit: UnitView) -> Seen:
     if health.good:
         return Seen(ObservedState.ACTIVE, serving=True)
     if health.code is not None:
-        return Seen(_inactive(told, health), serving=False)
+        known = told not in (None, ObservedState.ACTIVE, ObservedState.UNKNOWN)
+        return Seen(told if told and known else pages.inactive(unit, health), serving=False)
     return _silent(told, health)
 
 
@@ -57,14 +54,6 @@ def _alone(health: HealthAnswer | None) -> Seen:
         return Seen(ObservedState.ACTIVE, serving=True)
     answered = health is not None and (health.code is not None or health.silence in _CERTAIN)
     return Seen(ObservedState.UNKNOWN, serving=False if answered else None)
-
-
-def _inactive(told: ObservedState | None, health: HealthAnswer) -> ObservedState:
-    """It answers, and not 200."""
-    if told is not None and told not in (ObservedState.ACTIVE, ObservedState.UNKNOWN):
-        return told
-    last = health.text.lower().rstrip(".").rpartition(" ")[2]
-    return _WORDS.get(last, ObservedState.STANDBY)
 
 
 def _silent(told: ObservedState | None, health: HealthAnswer) -> Seen:
@@ -104,9 +93,7 @@ def named_by_frontend(frontend: HealthAnswer | None) -> Role | None:
     """Whom the page behind the balancer names: `Master is active` (guide, 10.1)."""
     if frontend is None or not frontend.good:
         return None
-    first = frontend.text.strip().partition(" ")[0].capitalize()
-    # Newer firmware may say First and Second.
-    return {"Master": Role.MASTER, "First": Role.MASTER, "Slave": Role.SLAVE, "Second": Role.SLAVE}.get(first)
+    return pages.named(frontend)
 
 
 def reachable(unit: UnitView) -> bool:
