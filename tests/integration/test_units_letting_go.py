@@ -1,13 +1,17 @@
-"""Managed pairs that cannot be cleaned up: what is said meanwhile, how they are let go, what is then left.
+"""Managed pairs that are not or cannot be cleaned up: what is said meanwhile, how they go, what is then left.
 
 The real operator on a real API server, two scripted appliances, Azure emulated.
 """
+
+import asyncio
+import copy
 
 import pytest_asyncio
 from tests.support.appliance_pairs import appliance_pair, polled
 from tests.support.emulator import running_emulator
 from tests.support.live_pairs import condition
 from tests.support.rig import Stage
+from tests.support.unit_proxy import WRITES
 
 SECRETS = ("azure", "lm-0-login", "lm-1-login", "web-partner")
 
@@ -32,6 +36,46 @@ async def deleting(pair, reasons, *words):
 
 async def balancer(pair):
     return await pair.rig.arm.get(pair.world.network("loadBalancers", "web-ilb"))
+
+
+def on(unit):
+    """All that is stored on a unit, and whether it was rebooted."""
+    names = ("mode", "mode_in_force", "state", "partner", "check_port", "preferred", "secret", "certificates")
+    kept = {name: getattr(unit, name) for name in (*names, "secret_writes", "boots")}
+    return copy.deepcopy({**kept, "services": unit.services.rows, "servers": unit.services.servers})
+
+
+async def published(pair):
+    """Wait until the last thing of a new pair was written: the balancing rule of its service."""
+
+    async def is_there():
+        rules = ((await balancer(pair)) or {"properties": {}})["properties"].get("loadBalancingRules", ())
+        return any(rule["properties"]["frontendPort"] == 8080 for rule in rules)
+
+    async with asyncio.timeout(60):
+        while not await is_there():  # noqa: ASYNC110 - Azure tells nobody
+            await asyncio.sleep(0.1)
+    await pair.synced()
+
+
+async def test_an_orphan_leaves_azure_and_both_units_exactly_as_they_are(stage):
+    async with appliance_pair(stage, "units-orphan") as pair, polled(pair):
+        await pair.apply(policy={"deletion": "Orphan"})
+        await pair.synced()
+        await published(pair)
+        units, azure = [on(unit) for unit in pair.units], await pair.world.snapshot(exact=True)
+        assert [each["mode"] for each in units] == ["master", "slave"]
+        assert all(each["services"] and each["servers"] for each in units)
+        asked = [len(unit.calls) for unit in pair.units]
+        await pair.pairs.delete()
+        await pair.pairs.gone()
+        # Whatever has been begun is over when the operator has ended in peace.
+        assert await asyncio.to_thread(pair.rig.operator.stop) == 0
+        since = [unit.calls[number:] for unit, number in zip(pair.units, asked, strict=True)]
+        written = [call.command for calls in since for call in calls if call.command.lower() in WRITES]
+        assert written == []
+        assert [on(unit) for unit in pair.units] == units
+        assert await pair.world.snapshot(exact=True) == azure
 
 
 async def test_a_unit_that_does_not_answer_holds_up_the_deletion_until_it_is_forced(stage):
