@@ -12,6 +12,7 @@ from tests.support.emulator import running_emulator
 from tests.support.live_pairs import condition
 from tests.support.rig import Stage
 from tests.support.scripted_appliance import Habits
+from tests.support.unit_accounts import CHANGES, changing
 from tests.support.unit_proxy import WRITES
 
 REST_SECONDS = 70.0
@@ -112,6 +113,42 @@ async def test_manual_reboots_are_asked_for_with_what_to_do_and_noticed(stage):
         await pair.pairs.condition("RebootRequired", "False")
         await pair.synced()
         assert [unit.boots for unit in pair.units] == [1, 1]
+
+
+async def looked_at(pair, asked):
+    """Wait until the HA settings of both were read again since so many calls; refused ones do not count."""
+    await pair.pairs.until(
+        lambda _: all(
+            any(call.command.lower() == "getazurehaparams" for call in unit.calls[number:])
+            for unit, number in zip(pair.units, asked, strict=True)
+        ),
+        "both units are looked at",
+    )
+
+
+async def test_neither_starts_nor_new_secrets_make_users_or_keys(stage):
+    """Whether the operator was given a password or an API key."""
+    async with appliance_pair(stage, "units-accounts") as pair, polled(pair):
+        master, slave = pair.units
+        slave.keys = {"first-key"}
+        await pair.pairs.put_secret("lm-1-login", apikey="first-key")
+        await pair.apply(services=[])
+        await pair.synced()
+        for _ in range(2):
+            await pair.rig.kill_operator()
+            asked = [len(unit.calls) for unit in pair.units]
+            await pair.rig.restart_operator()
+            await looked_at(pair, asked)
+        asked, slave.keys = [len(unit.calls) for unit in pair.units], {"second-key"}
+        await pair.pairs.put_secret("lm-1-login", apikey="second-key")
+        await pair.pairs.annotate(look="now")
+        await looked_at(pair, asked)
+
+        sent = {call.command.lower() for unit in pair.units for call in unit.calls}
+        assert {"addapikey", "useraddlocal"} <= CHANGES
+        assert not sent & CHANGES
+        assert {"azurehamode", "reboot"} <= changing(sent) <= WRITES
+        assert (master.keys, slave.keys) == ({"key-of-the-operator"}, {"second-key"})
 
 
 async def test_credentials_that_were_refused_are_not_tried_again_by_the_next_process(stage):
