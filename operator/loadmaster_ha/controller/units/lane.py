@@ -2,7 +2,7 @@
 
 `process` gives it to a work queue of its own. Decisions are made in `planning.units`; here is only the order
 of things. A change of the HA settings and a reboot are followed by a new look at both units; services go in
-batches. Neighbours: `writing`, `switching`, `model`; `board` stores what came of it, `exchange` tells the
+batches. Neighbours: `writing`, `switching`, `drift`, `model`; `board` stores what came of it, `exchange` tells the
 other lanes.
 """
 
@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
@@ -28,6 +28,7 @@ from loadmaster_ha.controller.registry import PairKey, Pairs, target_of
 from loadmaster_ha.controller.secrets import SecretProblem
 from loadmaster_ha.controller.status import Obstacle, joined
 from loadmaster_ha.controller.status_units import UnitRow, UnitsSituation, stored_records, stored_refusal
+from loadmaster_ha.controller.units import drift
 from loadmaster_ha.controller.units.likeness import differ
 from loadmaster_ha.controller.units.model import (
     Inputs,
@@ -44,7 +45,6 @@ from loadmaster_ha.controller.work import FINALIZER
 from loadmaster_ha.controller.workqueue import Next, Visit, VisitOutcome
 from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.domain.reading import Present, Reading, Unknown
-from loadmaster_ha.domain.unit_changes import AddRealServer, DeleteRealServer, ModifyRealServer, UnitChange
 from loadmaster_ha.domain.units import UnitFacts
 from loadmaster_ha.loadmaster.calling import Caller
 from loadmaster_ha.loadmaster.faults import FaultReason, UnitFault
@@ -60,14 +60,6 @@ from loadmaster_ha.planning.units.reasons import Reason as UnitReason
 from loadmaster_ha.resources.loadmasterpair import Deletion
 
 log = logging.getLogger(__name__)
-
-_REAL_SERVERS: Final = (AddRealServer, ModifyRealServer, DeleteRealServer)
-
-_OTHERWISE: Final = object()
-"""In place of what was wanted when all was as wanted last: something else has been wanted since.
-
-Without it, endpoints that go and come back before the units were seen to be as wanted would pass for drift.
-"""
 
 WATCHED_SECONDS: Final = 300.0
 """Between two looks at units that announce each change of their settings (the watch lane hears it)."""
@@ -343,19 +335,11 @@ class UnitsController(Visitor):
         if found is None:
             return
         memory.draining = {name: memory.draining.get(name, now) for name in found.draining}
-        inputs = work.wanted
-        if found.converged and found.look_again is None:
-            # While something is drained the rest of the same change is still to come, and is no drift.
-            memory.settled = inputs
         if not (found.changes or found.held_back):
             # What was written has lasted, whatever else stands in the way of other things.
-            memory.drifting, memory.outdated = False, 0
+            memory.outdated = 0
             memory.repetition.clear()
-        elif not memory.drifting:
-            same = _is_by_hand(found.changes) if memory.settled is None else memory.settled == inputs
-            memory.drifting = bool(found.changes) and same and work.was_synced and not work.deleting
-            if not same:
-                memory.settled = _OTHERWISE
+        drift.remember(work, found)
 
     def _after_writes(self, work: UnitsWork, course: Course) -> tuple[UnitsSituation, Next]:
         situation = work.situation(obstacle=course.obstacle)
@@ -407,12 +391,3 @@ class UnitsController(Visitor):
                 stuck=f"{stuck.reason}: {stuck.message}" if work.deleting and stuck is not None else "",
             ),
         )
-
-
-def _is_by_hand(changes: Iterable[UnitChange]) -> bool:
-    """Whether what the first look of a process finds was changed by somebody.
-
-    Of real servers that cannot be told: Kubernetes' endpoints may have changed meanwhile, or a drain was
-    under way when the last process ended.
-    """
-    return not all(isinstance(each, _REAL_SERVERS) for each in changes)

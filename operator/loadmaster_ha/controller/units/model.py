@@ -1,6 +1,6 @@
 """What a visit to the units carries along, what is remembered between visits, and who the lane relies on."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -78,6 +78,14 @@ class Handover:
     """It was under way when this process came; nobody here waits for the agent's answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What was wanted when all was as wanted, and of which units (their identity and firmware)."""
+
+    wanted: UnitsTarget
+    units: Mapping[Role, tuple[str, str]]
+
+
 @dataclass
 class UnitsMemory:
     """What is kept of a pair between visits. Losing it costs patience, never correctness."""
@@ -88,8 +96,10 @@ class UnitsMemory:
     repetition: Repetition[UnitChange] = field(default_factory=lambda: Repetition(what_for))
     generation: int = 0
     """The manifest that `repetition` is about."""
-    settled: object = None
-    """What was wanted when all was as wanted last; None: not known."""
+    settled: Settled | None = None
+    """How all was as wanted last; None: not known."""
+    overtaken: bool = False
+    """Something else has been wanted since, if only for a while, or of other units."""
     looked: object = None
     """Version and annotations of the manifest at the last look."""
     looked_at: float = float("-inf")
