@@ -2,8 +2,8 @@
 
 `process` gives it to a work queue of its own. Decisions are made in `planning.units`; here is only the order
 of things. A change of the HA settings and a reboot are followed by a new look at both units; services go in
-batches. Neighbours: `writing`, `switching`, `drift`, `model`; `board` stores what came of it, `exchange` tells the
-other lanes.
+batches. Neighbours: `writing`, `switching`, `drift`, `model`; `board` stores what came of it, `exchange`
+tells the other lanes.
 """
 
 import asyncio
