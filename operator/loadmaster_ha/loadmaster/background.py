@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from loadmaster_ha.loadmaster.answers import Answer
-from loadmaster_ha.loadmaster.calling import NO_PARAMETERS
+from loadmaster_ha.loadmaster.calling import NO_PARAMETERS, Waiting
 from loadmaster_ha.loadmaster.client import UnitClient
 from loadmaster_ha.loadmaster.trust import SeenCertificate
 from loadmaster_ha.loadmaster.values import Json
@@ -54,6 +54,16 @@ class InBackground:
     ) -> Answer:
         """See `Caller`."""
         return await self._client.watch_call(command, parameters, seconds=seconds, background=True)
+
+    async def begin(
+        self,
+        command: str,
+        parameters: Mapping[str, Json] = NO_PARAMETERS,
+        *,
+        seconds: float | None = None,
+    ) -> Waiting:
+        """See `Caller`."""
+        return await self._client.begin(command, parameters, seconds=seconds, background=True)
 
 
 if TYPE_CHECKING:

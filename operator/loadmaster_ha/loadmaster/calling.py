@@ -1,6 +1,6 @@
 """What observer and writer ask of a management client: `client.UnitClient`, or a test's own."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, Protocol
 
@@ -10,6 +10,20 @@ from loadmaster_ha.loadmaster.values import Json
 from loadmaster_ha.loadmaster.version_choice import Offer
 
 NO_PARAMETERS: Final[Mapping[str, Json]] = MappingProxyType({})
+
+
+class Waiting(Protocol):
+    """A question that waits at a unit, while nobody waits for its answer in a coroutine."""
+
+    def whenever_settled(self, told: Callable[[], object]) -> None:
+        """Call this once there is an answer, or will be none."""
+
+    async def answer(self) -> Answer:
+        """The answer, once it is settled; raises as the other calls do."""
+        ...
+
+    def give_up(self) -> None:
+        """Nobody wants to know any more; not to be answered then."""
 
 
 class Caller(Protocol):
@@ -43,4 +57,14 @@ class Caller(Protocol):
         seconds: float | None = None,
     ) -> Answer:
         """Do a command that may take long, beside the others."""
+        ...
+
+    async def begin(
+        self,
+        command: str,
+        parameters: Mapping[str, Json] = NO_PARAMETERS,
+        *,
+        seconds: float | None = None,
+    ) -> Waiting:
+        """As `watch_call`, up to the question."""
         ...

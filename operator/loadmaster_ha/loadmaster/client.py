@@ -9,15 +9,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from types import MappingProxyType
+from dataclasses import replace
 from typing import Final, Protocol
 
-from loadmaster_ha.loadmaster import commands, http_messages, recognition, redaction, replies, version_choice
+from loadmaster_ha.loadmaster import http_messages, recognition, redaction, replies, version_choice
 from loadmaster_ha.loadmaster.answers import Answer
+from loadmaster_ha.loadmaster.calling import NO_PARAMETERS
+from loadmaster_ha.loadmaster.calls import Asked, Call
 from loadmaster_ha.loadmaster.connections import Connections, Endpoint, Exchange
 from loadmaster_ha.loadmaster.faults import FaultReason, UnitFault
-from loadmaster_ha.loadmaster.http_messages import HttpReply
+from loadmaster_ha.loadmaster.http_messages import HttpReply, HttpRequest
 from loadmaster_ha.loadmaster.pacing import Pace
 from loadmaster_ha.loadmaster.shapes import Access, Command
 from loadmaster_ha.loadmaster.trust import SeenCertificate, Trust
@@ -35,11 +36,8 @@ SHORT_SECONDS: Final = 2.0
 connection and never answer, and meanwhile nobody else can ask whether it is back."""
 SHORT_SHARE: Final = 0.2
 """Of the time since it was told to: so that a unit that is slow after its start is heard all the same."""
-MARGIN_SECONDS: Final = 5.0
-"""Beyond the time that the unit itself allows for a command."""
 _LARGE: Final = 256 * 1024
 """Bytes of an answer that is read in a thread: half a second of work must not hold the process up."""
-_NOTHING: Final[Mapping[str, Json]] = MappingProxyType({})
 
 _MAY_DIE: Final = frozenset({"reboot", "shutdown"})
 """Their reply is optional: the connection may just end."""
@@ -73,40 +71,6 @@ class CallObserver(Protocol):
 
     def on_unit_request(self, command: str, outcome: str, seconds: float) -> None:
         """A command of the catalogue, `Ok` or the reason of the fault, and how long it took."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """What somebody wants of the unit."""
-
-    command: Command
-    parameters: Mapping[str, Json] = field(repr=False)
-    data: bytes | None = field(repr=False)
-    seconds: float
-    waits: bool = False
-    """It waits at the unit on purpose."""
-    background: bool = False
-    """It could be put off, and has been as long as the unit was worked with."""
-
-    @classmethod
-    def of(
-        cls,
-        name: str,
-        parameters: Mapping[str, Json] = _NOTHING,
-        data: bytes | None = None,
-        seconds: float | None = None,
-    ) -> "_Call":
-        command = commands.find(name)
-        if command is None:
-            raise ValueError(f"The catalogue has no command {name!r}.")
-        return cls(
-            command, parameters, data, command.seconds + MARGIN_SECONDS if seconds is None else seconds
-        )
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """What the unit must not be quoted with."""
-        return redaction.secrets_in(self.parameters, self.command)
 
 
 class UnitClient:
@@ -158,7 +122,7 @@ class UnitClient:
     async def call(
         self,
         command: str,
-        parameters: Mapping[str, Json] = _NOTHING,
+        parameters: Mapping[str, Json] = NO_PARAMETERS,
         *,
         data: bytes | None = None,
         seconds: float | None = None,
@@ -180,7 +144,7 @@ class UnitClient:
             UnitFault: it did not work; `sent` tells whether the unit may have done it all the same.
             ValueError: there is no such command.
         """
-        wanted = _Call.of(command, parameters, data, seconds)
+        wanted = Call.of(command, parameters, data, seconds)
         if background:
             await self._put_off()
             wanted = replace(wanted, background=True)
@@ -190,7 +154,7 @@ class UnitClient:
     async def watch_call(
         self,
         command: str,
-        parameters: Mapping[str, Json] = _NOTHING,
+        parameters: Mapping[str, Json] = NO_PARAMETERS,
         *,
         seconds: float | None = None,
         background: bool = False,
@@ -199,10 +163,53 @@ class UnitClient:
 
         For what waits long at the unit (`agentwatch`, `agentswitchover`); the pace holds here too.
         """
-        wanted = _Call.of(command, parameters, None, seconds)
+        wanted = Call.of(command, parameters, None, seconds)
         if background:
             await self._put_off()
         return await self._carry_out(replace(wanted, waits=True, background=background))
+
+    async def begin(
+        self,
+        command: str,
+        parameters: Mapping[str, Json] = NO_PARAMETERS,
+        *,
+        seconds: float | None = None,
+        background: bool = False,
+    ) -> Asked:
+        """As `watch_call`, but only up to the question: nobody has to wait for the answer in a coroutine.
+
+        What goes wrong with it is told by `Asked.answer`, which also tries a second time where `call` would.
+
+        Raises:
+            UnitFault: the unit is not asked at all: it has refused these credentials, or does not tell how.
+        """
+        wanted = replace(Call.of(command, parameters, None, seconds), waits=True, background=background)
+        if background:
+            await self._put_off()
+        version = Version.V1 if wanted.command.v1_only else await self._chosen()
+        await self._until_paced()
+        self._may_start(wanted)
+        exchange = Exchange(self.endpoint, self.trust, self._saw)
+        asked = Asked(self, wanted, version, exchange, self._clock())
+        try:
+            request = self._request(version, wanted)
+            asked.question = await self._connections.begin(exchange, request, seconds=wanted.seconds)
+        except UnitFault as fault:
+            asked.fault = fault
+        except asyncio.CancelledError:
+            self.give_up(asked)
+            raise
+        return asked
+
+    async def answer(self, asked: Asked) -> Answer:
+        """What came of a question that is settled; raises as `call`."""
+        return await self._carry_out(asked.call, asked)
+
+    def give_up(self, asked: Asked) -> None:
+        """Nobody wants to know what came of a question."""
+        if asked.question is not None:
+            asked.question.give_up()
+        self._tell(asked.call, "Cancelled", self._clock() - asked.started)
 
     async def offer(self, *, background: bool = False) -> Offer:
         """The unit's firmware and commands, as of when they were last asked for.
@@ -241,10 +248,14 @@ class UnitClient:
 
     # Which version
 
-    async def _carry_out(self, call: _Call) -> Answer:
-        version = Version.V1 if call.command.v1_only else await self._chosen()
+    async def _carry_out(self, call: Call, asked: Asked | None = None) -> Answer:
+        """Do a call, of which the first attempt may be under way."""
+        if asked is not None:
+            version = asked.version
+        else:
+            version = Version.V1 if call.command.v1_only else await self._chosen()
         try:
-            return await self._in_version(version, call)
+            return await self._in_version(version, call, asked)
         except UnitFault as fault:
             if fault.reason is not FaultReason.API_DISABLED or call.command.v1_only:
                 raise
@@ -254,10 +265,10 @@ class UnitClient:
                 raise
             return await self._in_version(other, call)
 
-    async def _in_version(self, version: Version, call: _Call) -> Answer:
+    async def _in_version(self, version: Version, call: Call, asked: Asked | None = None) -> Answer:
         on_trial = self._on_trial(version)
         try:
-            answer = await self._attempts(version, call)
+            answer = await self._attempts(version, call, asked)
         except UnitFault as fault:
             if not on_trial or fault.sent or fault.reason not in _NO_SESSIONS:
                 raise
@@ -283,7 +294,7 @@ class UnitClient:
 
     async def _choose(self) -> Version:
         """Ask for the unit's offer, and choose the version by it."""
-        call = _Call.of("listapi")
+        call = Call.of("listapi")
         version = self._only or version_choice.first_to_ask(self._credentials)
         try:
             answer = await self._attempts(version, call)
@@ -298,24 +309,23 @@ class UnitClient:
 
     # Attempts
 
-    async def _attempts(self, version: Version, call: _Call) -> Answer:
+    async def _attempts(self, version: Version, call: Call, asked: Asked | None = None) -> Answer:
         """One attempt, and a second one where that can do no harm."""
         try:
-            return await self._attempt(version, call)
+            return await self._attempt(version, call, asked)
         except UnitFault as fault:
             if fault.reason is not FaultReason.RATE_LIMITED or fault.sent:
                 raise
         return await self._attempt(version, call)
 
-    async def _attempt(self, version: Version, call: _Call) -> Answer:
-        await self._until_paced()
-        if self._locked_out is not None:
-            raise UnitFault(FaultReason.UNAUTHORIZED, self._locked_out)
-        self._pace.started(self._clock(), background=call.background)
-        started = self._clock()
+    async def _attempt(self, version: Version, call: Call, asked: Asked | None = None) -> Answer:
+        if asked is None:
+            await self._until_paced()
+            self._may_start(call)
+        started = self._clock() if asked is None else asked.started
         outcome = DONE
         try:
-            answer = await self._exchange(version, call)
+            answer = await self._exchange(version, call, asked)
         except UnitFault as fault:
             outcome = fault.reason.value
             self._learn_from_fault(fault, on_trial=self._on_trial(version))
@@ -327,6 +337,16 @@ class UnitClient:
             self._tell(call, outcome, self._clock() - started)
         self._learn(call.command, answer)
         return answer
+
+    def _may_start(self, call: Call) -> None:
+        """Begin an attempt, if the unit takes these credentials.
+
+        Raises:
+            UnitFault: it does not.
+        """
+        if self._locked_out is not None:
+            raise UnitFault(FaultReason.UNAUTHORIZED, self._locked_out)
+        self._pace.started(self._clock(), background=call.background)
 
     async def _put_off(self) -> None:
         """Wait, outside of the queue of those who work with the unit, until they leave it alone."""
@@ -342,26 +362,38 @@ class UnitClient:
                 return
             await asyncio.sleep(wait)
 
-    async def _exchange(self, version: Version, call: _Call) -> Answer:
-        command = call.command
+    def _request(self, version: Version, call: Call) -> HttpRequest:
         try:
-            request = http_messages.build(version, command, call.parameters, self._credentials, call.data)
+            return http_messages.build(version, call.command, call.parameters, self._credentials, call.data)
         except ValueError as problem:
             raise UnitFault(
-                FaultReason.INVALID_REQUEST, f"{command.name} cannot be sent: a value is no text."
+                FaultReason.INVALID_REQUEST, f"{call.command.name} cannot be sent: a value is no text."
             ) from problem
-        exchange = Exchange(self.endpoint, self.trust, self._saw)
+
+    async def _exchange(self, version: Version, call: Call, asked: Asked | None) -> Answer:
+        command = call.command
         try:
-            reply = await self._connections.exchange(
-                exchange, request, seconds=self._seconds(call), waits=call.waits
-            )
+            reply = await (self._reply(version, call) if asked is None else self._reply_to(asked))
             return await self._read(version, call, reply)
         except UnitFault as fault:
             if fault.sent and command.name in _MAY_DIE and fault.reason in _NO_ANSWER:
                 return Answer(text="The unit went down without an answer.")
             raise self._as_the_caller_sees(fault, command) from fault.__cause__
 
-    async def _read(self, version: Version, call: _Call, reply: HttpReply) -> Answer:
+    async def _reply(self, version: Version, call: Call) -> HttpReply:
+        request = self._request(version, call)
+        exchange = Exchange(self.endpoint, self.trust, self._saw)
+        return await self._connections.exchange(
+            exchange, request, seconds=self._seconds(call), waits=call.waits
+        )
+
+    async def _reply_to(self, asked: Asked) -> HttpReply:
+        if asked.fault is not None:
+            raise asked.fault
+        assert asked.question is not None  # noqa: S101 - there is one or the other
+        return await self._connections.finish(asked.question)
+
+    async def _read(self, version: Version, call: Call, reply: HttpReply) -> Answer:
         def redact(text: str) -> str:
             return self._redacted(redaction.scrubbed(text, call.secrets))
 
@@ -382,7 +414,7 @@ class UnitClient:
             reason, fault.message, sent=sent, seen_fingerprint=fault.seen_fingerprint, said=fault.said
         )
 
-    def _seconds(self, call: _Call) -> float:
+    def _seconds(self, call: Call) -> float:
         """How long the call may take now."""
         if not self._restarting or call.waits or call.command.access is not Access.READ:
             return call.seconds
@@ -420,7 +452,7 @@ class UnitClient:
         if fault.reason is FaultReason.UNAUTHORIZED:
             self._locked_out = fault.message
 
-    def _tell(self, call: _Call, outcome: str, seconds: float) -> None:
+    def _tell(self, call: Call, outcome: str, seconds: float) -> None:
         if self._observer is not None:
             self._observer.on_unit_request(call.command.name, outcome, seconds)
         if _LOG.isEnabledFor(logging.DEBUG):

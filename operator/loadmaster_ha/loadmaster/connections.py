@@ -7,10 +7,11 @@ certificate was verified. What the answer means is for `recognition`.
 
 import asyncio
 import asyncio.sslproto
+import contextlib
 import errno
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, NoReturn, Self
@@ -23,17 +24,11 @@ from loadmaster_ha.domain.fingerprints import for_people
 from loadmaster_ha.loadmaster import trust as trusts
 from loadmaster_ha.loadmaster import waiting_lines
 from loadmaster_ha.loadmaster.answers import MAXIMUM_ANSWER
+from loadmaster_ha.loadmaster.arriving import LONGEST_HEADER, AnswerCompressed, AnswerTooLarge
 from loadmaster_ha.loadmaster.faults import FaultReason, UnitFault
 from loadmaster_ha.loadmaster.http_messages import HttpReply, HttpRequest
 from loadmaster_ha.loadmaster.trust import SeenCertificate, Trust
-from loadmaster_ha.loadmaster.waiting_lines import (
-    LONGEST_HEADER,
-    AnswerCompressed,
-    AnswerTooLarge,
-    Line,
-    Lines,
-    Peer,
-)
+from loadmaster_ha.loadmaster.waiting_lines import Line, Lines, Peer
 
 USER_AGENT: Final = "loadmaster-operator"
 KEEP_ALIVE_SECONDS: Final = 4.0
@@ -82,6 +77,11 @@ class Exchange:
     sent: bool = False
     received: int = 0
 
+    @property
+    def peer(self) -> Peer:
+        """Whom a line has to lead to."""
+        return Peer(self.endpoint.address, self.endpoint.port, self.trust)
+
     def about_to_send(self, certificate: SeenCertificate | None) -> None:
         """Hold on to the certificate, and from here on to the possibility that the unit acts."""
         if certificate is None:
@@ -91,6 +91,37 @@ class Exchange:
             # aiohttp repeats a GET by itself, at once, when the connection ends without an answer.
             raise _without_answer(self.endpoint)
         self.sent = True
+
+
+class Question:
+    """A request that was sent and waits at a unit: no more than what it takes to hear the answer.
+
+    Args:
+        exchange: with whom.
+        line: where the answer comes.
+        until: when it is too late for one, by the event loop's clock.
+        seconds: that is so long after the beginning.
+    """
+
+    __slots__ = ("_timer", "exchange", "line", "seconds")
+
+    def __init__(self, exchange: Exchange, line: Line, until: float, seconds: float) -> None:
+        self.exchange, self.line, self.seconds = exchange, line, seconds
+        self._timer = asyncio.get_running_loop().call_at(until, line.fail, TimeoutError())
+
+    def whenever_settled(self, told: Callable[[], object]) -> None:
+        """Call this once there is an answer, or will be none."""
+        self.line.whenever_settled(told)
+
+    def settle(self) -> HttpReply:
+        """The answer; raises as `Line.ask`."""
+        self._timer.cancel()
+        return self.line.settle()
+
+    def give_up(self) -> None:
+        """Nobody wants to know any more."""
+        self._timer.cancel()
+        self.line.close()
 
 
 class _Request(aiohttp.ClientRequest):
@@ -164,13 +195,55 @@ class Connections:
         Raises:
             UnitFault: there is none; `sent` tells whether the request went out.
         """
+        async with self._in_words(exchange, seconds), asyncio.timeout(seconds):
+            peer = exchange.peer
+            line = self._lines.take(peer)
+            if waits or line is not None:
+                return await self._over_a_line(line, peer, exchange, request)
+            return await self._exchange(exchange, request)
+
+    async def begin(self, exchange: Exchange, request: HttpRequest, *, seconds: float) -> Question:
+        """Send one request whose answer comes late on purpose, and leave: nobody has to wait in a coroutine.
+
+        Args:
+            exchange: with whom; what happens is noted there.
+            request: what to send.
+            seconds: for all of it, the answer included.
+
+        Raises:
+            UnitFault: it could not be sent.
+        """
+        until = asyncio.get_running_loop().time() + seconds
+        async with self._in_words(exchange, seconds), asyncio.timeout(seconds):
+            peer = exchange.peer
+            line = self._lines.take(peer) or await self._connect(peer)
+            try:
+                exchange.about_to_send(line.certificate)
+                line.begin(self._as_bytes(exchange, request), self.limits.answer_bytes)
+            except BaseException:
+                line.close()
+                raise
+            return Question(exchange, line, until, seconds)
+
+    async def finish(self, question: Question) -> HttpReply:
+        """What came of a question that is settled.
+
+        Raises:
+            UnitFault: as `exchange`.
+        """
+        exchange = question.exchange
+        async with self._in_words(exchange, question.seconds):
+            try:
+                return question.settle()
+            finally:
+                exchange.received = question.line.received
+                self._lines.give(exchange.peer, question.line)
+
+    @contextlib.asynccontextmanager
+    async def _in_words(self, exchange: Exchange, seconds: float) -> AsyncIterator[None]:
+        """Tell what goes wrong as a `UnitFault`."""
         try:
-            async with asyncio.timeout(seconds):
-                peer = Peer(exchange.endpoint.address, exchange.endpoint.port, exchange.trust)
-                line = self._lines.take(peer)
-                if waits or line is not None:
-                    return await self._over_a_line(line, peer, exchange, request)
-                return await self._exchange(exchange, request)
+            yield
         except UnitFault:
             raise
         except _NOT_TRUSTED as problem:
@@ -188,15 +261,21 @@ class Connections:
         self, line: Line | None, peer: Peer, exchange: Exchange, request: HttpRequest
     ) -> HttpReply:
         if line is None:
-            async with asyncio.timeout(self.limits.connect_seconds):
-                line = await waiting_lines.connect(peer)
-        exchange.about_to_send(line.certificate)
+            line = await self._connect(peer)
         try:
-            content = waiting_lines.as_bytes(request, str(exchange.endpoint), USER_AGENT)
-            return await line.ask(content, self.limits.answer_bytes)
+            exchange.about_to_send(line.certificate)
+            return await line.ask(self._as_bytes(exchange, request), self.limits.answer_bytes)
         finally:
             exchange.received = line.received
             self._lines.give(peer, line)
+
+    async def _connect(self, peer: Peer) -> Line:
+        async with asyncio.timeout(self.limits.connect_seconds):
+            return await waiting_lines.connect(peer)
+
+    @staticmethod
+    def _as_bytes(exchange: Exchange, request: HttpRequest) -> bytes:
+        return waiting_lines.as_bytes(request, str(exchange.endpoint), USER_AGENT)
 
     async def _exchange(self, exchange: Exchange, request: HttpRequest) -> HttpReply:
         async def lend(

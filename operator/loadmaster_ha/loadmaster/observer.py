@@ -26,7 +26,7 @@ from loadmaster_ha.domain.units import (
 )
 from loadmaster_ha.domain.virtual_services import VirtualService
 from loadmaster_ha.loadmaster import agent_status, ha_settings, unit_certificates, virtual_service_rows
-from loadmaster_ha.loadmaster.calling import Caller
+from loadmaster_ha.loadmaster.calling import Caller, Waiting
 from loadmaster_ha.loadmaster.catalogue.agent import WATCH_SECONDS
 from loadmaster_ha.loadmaster.faults import FaultReason, UnitFault
 from loadmaster_ha.loadmaster.values import UNSET, Json
@@ -241,6 +241,22 @@ async def watch_agent(client: Caller, since: int, seconds: int = WATCH_SECONDS) 
         "agentwatch", {"since": since, "seconds": seconds}, seconds=seconds + _WATCH_MARGIN
     )
     return agent_status.status(answer.fields)
+
+
+async def begin_to_watch(client: Caller, since: int, seconds: int = WATCH_SECONDS) -> Waiting:
+    """As `watch_agent`, up to the question; `agent_said` reads what comes of it."""
+    return await client.begin(
+        "agentwatch", {"since": since, "seconds": seconds}, seconds=seconds + _WATCH_MARGIN
+    )
+
+
+async def agent_said(waiting: Waiting) -> AgentStatus:
+    """What a node agent says in the end.
+
+    Raises:
+        UnitFault: it could not be asked, or went away meanwhile.
+    """
+    return agent_status.status((await waiting.answer()).fields)
 
 
 async def service_states(client: Caller) -> Mapping[str, ServiceState]:

@@ -1,41 +1,29 @@
 """TLS connections that mostly wait: small enough that an operator can keep two thousand of them.
 
 A long poll keeps a connection for good. aiohttp and asyncio's TLS hold some 60 KiB for each (buffers, parser,
-request, answer), of which OpenSSL needs a third. A `Line` holds the OpenSSL connection and next to nothing
-else: what reads an answer (aiohttp's own parser) is there only while one is being read. `connections` decides
-what goes over a line; trust, limits and the meaning of failures are the same on both ways.
+request, answer), of which OpenSSL needs 18. A `Line` holds the OpenSSL connection and next to nothing else:
+what reads an answer (aiohttp's own parser) is there only while one is being read, and whoever asks need not
+wait in a coroutine of his own. `connections` decides what goes over a line; trust, limits and the meaning of
+failures are the same on both ways.
 """
 
 import asyncio
+import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import aiohttp
-from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.http_parser import HttpResponseParser, RawResponseMessage
 
 from loadmaster_ha.loadmaster import trust as trusts
+from loadmaster_ha.loadmaster.arriving import ArrivingAnswer
 from loadmaster_ha.loadmaster.http_messages import HttpReply, HttpRequest
 from loadmaster_ha.loadmaster.trust import Pinned, SeenCertificate, Trust
 
-if TYPE_CHECKING:
-    from aiohttp.streams import StreamReader
-
-LONGEST_HEADER: Final = 16 * 1024
-"""Bytes of one line of the head of an answer."""
-
 _PIECE: Final = 16 * 1024
 """Bytes that are decrypted at a time: one TLS record at most."""
-
-
-class AnswerTooLarge(Exception):  # noqa: N818 - reads as what is the case
-    """There is more of the answer than may be."""
-
-
-class AnswerCompressed(Exception):  # noqa: N818 - reads as what is the case
-    """The answer is compressed, which was not asked for; the argument is how."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,130 +35,34 @@ class Peer:
     trust: Trust
 
 
-class _Answer:
-    """One answer, as it comes in."""
+class Line:
+    """One TLS connection to somebody who is trusted; at most one question at a time. `connect` makes one.
 
-    __slots__ = ("_limit", "_message", "_parser", "_payload", "content")
+    The socket itself is all there is of it: asyncio's transport would hold as much again, and OpenSSL as much
+    more again for buffers between the two.
+    """
 
-    def __init__(self, limit: int) -> None:
-        loop = asyncio.get_running_loop()
-        self._limit = limit
-        self._parser = HttpResponseParser(
-            BaseProtocol(loop),
-            loop,
-            limit,  # nothing pauses below it: what comes is taken out at once
-            payload_exception=aiohttp.ClientPayloadError,
-            response_with_body=True,
-            read_until_eof=True,
-            auto_decompress=False,
-            max_line_size=LONGEST_HEADER,
-            max_field_size=LONGEST_HEADER,
-        )
-        self._message: RawResponseMessage | None = None
-        self._payload: StreamReader | None = None
-        self.content = bytearray()
+    __slots__ = ("_answer", "_limit", "_outcome", "_rest", "_tls", "_told", "certificate", "received")
 
-    def feed(self, data: bytes) -> HttpReply | None:
-        """Take bytes in; the reply once it is complete.
-
-        Raises:
-            AnswerTooLarge, AnswerCompressed: see there.
-            HttpProcessingError: this is no HTTP.
-        """
-        messages, _, tail = self._parser.feed_data(data)
-        for message, payload in messages:
-            if self._message is not None or message.code < 200:
-                raise HttpProcessingError(message="more than one answer")
-            self._message, self._payload = message, payload
-            self._check(message)
-        if tail:
-            raise HttpProcessingError(message="more than the answer")
-        return self._so_far()
-
-    def end(self) -> HttpReply | None:
-        """The connection has ended; the reply if that was its end."""
-        if self._message is not None:
-            self._parser.feed_eof()
-        return self._so_far()
-
-    @property
-    def keeps(self) -> bool:
-        """Whether the connection can be used again."""
-        return self._message is not None and not self._message.should_close
-
-    def _check(self, message: RawResponseMessage) -> None:
-        encoding = message.headers.get("Content-Encoding", "identity")
-        if encoding.lower() != "identity":
-            raise AnswerCompressed(encoding[:20])
-        length = message.headers.get("Content-Length", "0")
-        if length.isdigit() and int(length) > self._limit:
-            raise AnswerTooLarge
-
-    def _so_far(self) -> HttpReply | None:
-        message, payload = self._message, self._payload
-        if message is None or payload is None:
-            return None
-        if (problem := payload.exception()) is not None:
-            raise problem
-        self.content += payload.read_nowait()
-        if len(self.content) > self._limit:
-            raise AnswerTooLarge
-        if not payload.is_eof():
-            return None
-        kind = message.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        return HttpReply(message.code, kind, bytes(self.content))
-
-
-class Line(asyncio.Protocol):
-    """One TLS connection; at most one question at a time. `connect` makes one."""
-
-    __slots__ = (
-        "_answer",
-        "_incoming",
-        "_limit",
-        "_outgoing",
-        "_tls",
-        "_transport",
-        "_waiter",
-        "certificate",
-        "received",
-    )
-
-    def __init__(self, context: ssl.SSLContext, name: str | None) -> None:
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=name)
-        self._transport: asyncio.Transport | None = None
-        self._waiter: asyncio.Future[HttpReply | None] | None = asyncio.get_running_loop().create_future()
-        self._answer: _Answer | None = None
-        self._limit = 0
-        self.certificate: SeenCertificate | None = None
-        """Of the other side; None: not connected yet."""
+    def __init__(self, tls: ssl.SSLSocket, certificate: SeenCertificate) -> None:
+        self._tls: ssl.SSLSocket | None = tls
+        self.certificate = certificate
+        """Of the other side."""
         self.received = 0
         """Bytes of the content that came of the last answer, however it ended."""
+        self._answer: ArrivingAnswer | None = None
+        self._limit = 0
+        self._rest = b""
+        """Of the question, what could not be sent yet."""
+        self._told: Callable[[], object] | None = None
+        """Told when the question is settled; None: there is none under way."""
+        self._outcome: HttpReply | Exception | None = None
+        asyncio.get_running_loop().add_reader(tls.fileno(), self._move)
 
     @property
     def is_open(self) -> bool:
         """Whether something can be asked."""
-        return self._transport is not None and self._waiter is None
-
-    async def greet(self, trust: Trust) -> None:
-        """Wait for the handshake, and make sure of who answers.
-
-        Raises:
-            OSError: it failed (also `ssl.SSLError`).
-            aiohttp.ServerFingerprintMismatch: it is somebody else.
-        """
-        assert self._waiter is not None  # noqa: S101 - not connected yet
-        await self._waiter
-        self._waiter = None
-        der = self._tls.getpeercert(binary_form=True)
-        if not der:
-            raise ssl.SSLError("no certificate is shown")
-        seen = trusts.seen(der)
-        if isinstance(trust, Pinned) and seen.fingerprint != trust.fingerprint:
-            wanted, got = bytes.fromhex(trust.fingerprint), bytes.fromhex(seen.fingerprint)
-            raise aiohttp.ServerFingerprintMismatch(wanted, got, "", 0)  # whoever catches it knows where
-        self.certificate = seen
+        return self._tls is not None and self._told is None and self._outcome is None
 
     async def ask(self, request: bytes, limit: int) -> HttpReply:
         """Send a request and wait for the whole answer, of at most `limit` bytes.
@@ -182,122 +74,127 @@ class Line(asyncio.Protocol):
             ValueError: what came is no HTTP.
             OSError: the connection was lost.
         """
-        if self._transport is None:
-            raise aiohttp.ServerDisconnectedError
-        self._waiter, self._limit = asyncio.get_running_loop().create_future(), limit
+        settled = asyncio.Event()
+        self.begin(request, limit)
+        self.whenever_settled(settled.set)
         try:
-            self._tls.write(request)
-            self._flush()
-            reply = await self._waiter
+            await settled.wait()
         except BaseException:
             self.close()
             raise
         finally:
-            answer, self._answer, self._waiter = self._answer, None, None
-            self.received = len(answer.content) if answer is not None else 0
-        assert reply is not None  # noqa: S101 - only a handshake ends with nothing
-        if answer is None or not answer.keeps:
+            self._note_received()
+        return self.settle()
+
+    def begin(self, request: bytes, limit: int) -> None:
+        """Send a request and leave; `whenever_settled` tells when to `settle` what came of it."""
+        self._limit, self._rest, self._told = limit, request, _nobody
+        if self._tls is None:
+            self._end(aiohttp.ServerDisconnectedError())
+        else:
+            self._move()
+
+    def whenever_settled(self, told: Callable[[], object]) -> None:
+        """Call this once the question is settled, soon if it is; nobody else is told then."""
+        if self._told is None:
+            asyncio.get_running_loop().call_soon(told)
+        else:
+            self._told = told
+
+    def settle(self) -> HttpReply:
+        """The answer to the question that is settled; raises as `ask`."""
+        self._note_received()
+        answer, self._answer = self._answer, None
+        outcome, self._outcome = self._outcome, None
+        if answer is None or not answer.keeps or not isinstance(outcome, HttpReply):
             self.close()
-        return reply
+        if isinstance(outcome, HttpReply):
+            return outcome
+        raise outcome or aiohttp.ServerDisconnectedError()
+
+    def fail(self, problem: Exception) -> None:
+        """Give the question up for this reason, and the connection with it."""
+        self._end(problem)
+        self.close()
 
     def close(self) -> None:
         """End the connection at once."""
-        transport, self._transport = self._transport, None
-        if transport is not None:
-            transport.abort()
+        tls, self._tls = self._tls, None
+        if tls is not None:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(tls.fileno())
+            loop.remove_writer(tls.fileno())
+            tls.close()
 
-    # asyncio.Protocol
+    def _note_received(self) -> None:
+        self.received = len(self._answer.content) if self._answer is not None else 0
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin the handshake."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - TCP
-        self._transport = transport
-        self._move()
-
-    def data_received(self, data: bytes) -> None:
-        """Take encrypted bytes in."""
-        self._incoming.write(data)
-        self._move()
-
-    def eof_received(self) -> bool:
-        """The other side says nothing more."""
-        self._incoming.write_eof()
-        self._move()
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Tell who waits."""
-        self._transport = None
-        self._ended(exc)
-
-    def _ended(self, exc: Exception | None) -> None:
-        waiter = self._waiter
-        if waiter is None or waiter.done():
-            return
-        if self._answer is None:
-            shaking = self.certificate is None
-            silent = ConnectionResetError() if shaking else aiohttp.ServerDisconnectedError()
-            waiter.set_exception(exc or silent)
-            return
-        try:
-            reply = self._answer.end()
-        except (HttpProcessingError, aiohttp.ClientError):
-            reply = None
-        if reply is not None:
-            waiter.set_result(reply)
-        else:
-            waiter.set_exception(aiohttp.ClientPayloadError("the connection ended"))
-
-    # TLS
+    def _end(self, outcome: HttpReply | Exception) -> None:
+        told, self._told = self._told, None
+        if told is not None:
+            self._outcome = outcome
+            told()
 
     def _move(self) -> None:
-        """Do what the bytes that have come allow."""
+        """Do what the connection allows; the event loop's."""
         try:
-            if self.certificate is None and self._waiter is not None and not self._waiter.done():
-                self._tls.do_handshake()
-                self._waiter.set_result(None)
-            while piece := self._tls.read(_PIECE):
+            self._send()
+            while self._tls is not None:
+                piece = self._tls.recv(_PIECE)
+                if not piece:
+                    self._ended(None)
+                    return
                 self._take(piece)
-            self._farewell(None)
         except ssl.SSLWantReadError:
             pass
-        except (ssl.SSLZeroReturnError, ssl.SSLEOFError) as problem:
-            self._farewell(problem if self.certificate is None else None)
-        except (
-            OSError,
-            AnswerTooLarge,
-            AnswerCompressed,
-            HttpProcessingError,
-            aiohttp.ClientError,
-        ) as problem:
-            self._fail(problem)
-        self._flush()
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            self._ended(None)
+        except HttpProcessingError as problem:
+            self.fail(ValueError(problem.message))
+        except OSError as problem:
+            self._ended(problem)
+        except Exception as problem:  # noqa: BLE001 - who waits is told
+            self.fail(problem)
 
-    def _farewell(self, problem: Exception | None) -> None:
-        """The other side says nothing more, and may wait for us to say the same."""
-        self._ended(problem)
-        self.close()
+    def _send(self) -> None:
+        """Send of the question what can be sent now; the event loop tells when the rest can be."""
+        tls = self._tls
+        if not self._rest or tls is None:
+            return
+        try:
+            while self._rest:
+                self._rest = self._rest[tls.send(self._rest) :]
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLWantWriteError:
+            asyncio.get_running_loop().add_writer(tls.fileno(), self._move)
+        else:
+            asyncio.get_running_loop().remove_writer(tls.fileno())
 
     def _take(self, piece: bytes) -> None:
-        if self._waiter is None or self._waiter.done():  # something that nobody asked for
+        if self._told is None:  # something that nobody asked for
             self.close()
             return
         if self._answer is None:
-            self._answer = _Answer(self._limit)
+            self._answer = ArrivingAnswer(self._limit)
         if (reply := self._answer.feed(piece)) is not None:
-            self._waiter.set_result(reply)
+            self._end(reply)
 
-    def _fail(self, problem: Exception) -> None:
-        self._flush()  # an alert, perhaps
-        if isinstance(problem, HttpProcessingError):
-            problem = ValueError(problem.message)
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(problem)
+    def _ended(self, problem: Exception | None) -> None:
+        """The connection has ended; perhaps that was the end of the answer."""
+        if self._answer is None:
+            outcome: HttpReply | Exception | None = problem or aiohttp.ServerDisconnectedError()
+        else:
+            try:
+                outcome = self._answer.end()
+            except (HttpProcessingError, aiohttp.ClientError):
+                outcome = None
+        self._end(outcome or aiohttp.ClientPayloadError("the connection ended"))
         self.close()
 
-    def _flush(self) -> None:
-        if self._transport is not None and self._outgoing.pending:
-            self._transport.write(self._outgoing.read())
+
+def _nobody() -> None:
+    """Who waits of a question that was left."""
 
 
 async def connect(peer: Peer) -> Line:
@@ -308,16 +205,82 @@ async def connect(peer: Peer) -> Line:
             certificate is not of a given authority).
         aiohttp.ServerFingerprintMismatch: it is somebody else.
     """
-    loop = asyncio.get_running_loop()
-    context = trusts.context(peer.trust)
     name = None if isinstance(peer.trust, Pinned) else trusts.name_to_verify(peer.trust) or peer.address
-    _, line = await loop.create_connection(lambda: Line(context, name), peer.address, peer.port)
+    plain = await _open(peer)
     try:
-        await line.greet(peer.trust)
+        tls = trusts.context(peer.trust).wrap_socket(
+            plain, server_hostname=name, do_handshake_on_connect=False
+        )
     except BaseException:
-        line.close()
+        plain.close()
         raise
-    return line
+    try:
+        await _shake_hands(tls)
+        return Line(tls, _made_sure(tls, peer.trust))
+    except BaseException:
+        tls.close()
+        raise
+
+
+async def _open(peer: Peer) -> socket.socket:
+    """A TCP connection to the first of the peer's addresses that takes one."""
+    loop = asyncio.get_running_loop()
+    numeric = socket.AI_NUMERICHOST
+    try:
+        found = socket.getaddrinfo(peer.address, peer.port, type=socket.SOCK_STREAM, flags=numeric)
+    except socket.gaierror:  # a name, then; asking for it takes time
+        found = await loop.getaddrinfo(peer.address, peer.port, type=socket.SOCK_STREAM)
+    problem: OSError | None = None
+    for family, kind, protocol, _, address in found:
+        opened = socket.socket(family, kind, protocol)
+        try:
+            opened.setblocking(False)
+            await loop.sock_connect(opened, address)
+            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except OSError as failed:
+            opened.close()
+            problem = failed
+        except BaseException:
+            opened.close()
+            raise
+        else:
+            return opened
+    raise problem or OSError(f"{peer.address} has no address")
+
+
+async def _shake_hands(tls: ssl.SSLSocket) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            await _until(tls, loop.add_reader, loop.remove_reader)
+        except ssl.SSLWantWriteError:
+            await _until(tls, loop.add_writer, loop.remove_writer)
+        else:
+            return
+
+
+async def _until(tls: ssl.SSLSocket, add: Callable[..., object], remove: Callable[[int], object]) -> None:
+    """Wait until the socket can be read from, or written to."""
+    able = asyncio.Event()
+    add(tls.fileno(), able.set)
+    try:
+        await able.wait()
+    finally:
+        remove(tls.fileno())
+
+
+def _made_sure(tls: ssl.SSLSocket, trust: Trust) -> SeenCertificate:
+    """The certificate that is shown, which is trusted."""
+    der = tls.getpeercert(binary_form=True)
+    if not der:
+        raise ssl.SSLError("no certificate is shown")
+    seen = trusts.seen(der)
+    if isinstance(trust, Pinned) and seen.fingerprint != trust.fingerprint:
+        wanted, got = bytes.fromhex(trust.fingerprint), bytes.fromhex(seen.fingerprint)
+        raise aiohttp.ServerFingerprintMismatch(wanted, got, "", 0)  # whoever catches it knows where
+    return seen
 
 
 class Lines:

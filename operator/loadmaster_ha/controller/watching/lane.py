@@ -8,7 +8,7 @@ what is written and never what is seen.
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Final
 
 from loadmaster_ha.controller.registry import PairKey
@@ -81,7 +81,9 @@ class WatchLane:
         self._facts, self._azure, self._board, self._figures = facts, azure, board, figures
         self._clock, self._wall = clock, wall
         looks = asyncio.Semaphore(MOST_LOOKS)
-        self._around = Surroundings(units, figures, looks, clock, self._heard, facts.settings_told)
+        self._around = Surroundings(
+            units, figures, looks, clock, self._heard, facts.settings_told, self._work
+        )
         self._watched: dict[PairKey, Watched] = {}
         self._timetable: Timetable[Poll] = Timetable()
         self._polls: set[asyncio.Task[None]] = set()
@@ -149,12 +151,18 @@ class WatchLane:
         self._figures.on_watched_pairs(len(self._watched))
         self._aim(watched)
         for role in Role:
-            rounds = watched.rounds[role] = UnitRounds(key, role, watch, self._around)
-            self._own(watched, asyncio.create_task(self._in_context(key, rounds), name=f"watch {key} {role}"))
+            watched.rounds[role] = UnitRounds(key, role, watch, self._around)
+            watched.rounds[role].begin()
 
-    async def _in_context(self, key: PairKey, rounds: UnitRounds) -> None:
+    def _work(self, key: PairKey, role: Role, work: Coroutine[None, None, None]) -> None:
+        """Work on one unit, for its rounds."""
+        task = asyncio.create_task(self._in_context(key, work), name=f"watch {key} {role}")
+        self._own(self._watched[key], task)
+
+    @staticmethod
+    async def _in_context(key: PairKey, work: Coroutine[None, None, None]) -> None:
         with about(namespace=key.namespace, name=key.name):
-            await rounds.run()
+            await work
 
     def _learn(self, watched: Watched, facts: WatchFacts) -> None:
         was_restless = watched.watch.restless(self._clock())
@@ -195,6 +203,8 @@ class WatchLane:
             self._timetable.remove(poll)
         for port in (*watched.ports.values(), watched.frontend):
             self._replace(port)
+        for rounds in watched.rounds.values():
+            rounds.end()
         tasks = list(watched.tasks)
         for task in tasks:
             task.cancel()

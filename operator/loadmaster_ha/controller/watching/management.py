@@ -3,14 +3,16 @@
 A node agent is asked by long poll: it answers at once when something changes, else after half a minute, and
 what else is asked goes over the same connection in between, before it has become idle. An appliance is asked
 every half minute by five short calls, and in between for its state alone while something changes. Statistics
-are read every minute. `lane` runs one `UnitRounds` for each unit; `tracking` keeps what is heard.
+are read every minute. `lane` has one `UnitRounds` for each unit; `tracking` keeps what is heard.
+
+What waits, for an agent's answer or for the next round, waits as a callback and in no task: two thousand
+stacks of coroutines would be a third of what the process holds.
 """
 
 import asyncio
-import contextlib
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -22,14 +24,18 @@ from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.domain.reading import Present, Unknown
 from loadmaster_ha.domain.units import AgentStatus, ObservedState, UnitKind
 from loadmaster_ha.loadmaster import observer
-from loadmaster_ha.loadmaster.calling import Caller
+from loadmaster_ha.loadmaster.calling import Caller, Waiting
 from loadmaster_ha.loadmaster.faults import UnitFault
 from loadmaster_ha.loadmaster.observer import Look
 
 log = logging.getLogger(__name__)
 
 ROUND_SECONDS: Final = 30.0
-"""Between two rounds; and how long an agent may keep a question."""
+"""Between two rounds; and how long an agent may keep a question, give or take `JITTER`."""
+
+SHORTEST_FIRST: Final = 0.1
+"""Share of that time for the first question, which takes any time from here to the whole, so that questions
+begun together at a start do not end together ever after."""
 
 RESTLESS_ROUND_SECONDS: Final = 5.0
 """Between two questions for the state of an appliance, and after a fault, while something changes."""
@@ -68,6 +74,8 @@ class Surroundings:
     """Something was heard of a pair, and whether it is news."""
     settings_told: Callable[[PairKey, Role, int | None], None]
     """Which revision of its settings an agent has; None: it does not tell (any more)."""
+    work: Callable[[PairKey, Role, Coroutine[None, None, None]], None]
+    """Run this as a task of the pair's, which ends with it."""
 
 
 class UnitRounds:
@@ -83,36 +91,76 @@ class UnitRounds:
     def __init__(self, key: PairKey, role: Role, watch: PairWatch, around: Surroundings) -> None:
         self._key, self._role, self._watch, self._around = key, role, watch, around
         self._track = watch.units[role]
-        self._hurried = asyncio.Event()
         self._faults = 0
         self._settings_at = self._statistics_at = self._services_at = float("-inf")
         self._caller: Caller | None = None
         """The client that the unit was looked at with."""
         self._known: AgentStatus | None = None
         """What an agent said last; its revision is what the next question waits beyond."""
+        self._waited = False
+        """A question was kept by this unit already."""
+        self._waiting: Waiting | None = None
+        """The question that an agent keeps."""
+        self._timer: asyncio.TimerHandle | None = None
+        """Until the next round."""
+        self._pause = 0.0
+        """How long that is; 0: it was hurried."""
+        self._over = False
+
+    def begin(self) -> None:
+        """Ask from now on."""
+        self._timer = None
+        if not self._over:
+            self._around.work(self._key, self._role, self._work())
+
+    def end(self) -> None:
+        """Ask no more; a task under way is for the caller to cancel."""
+        self._over = True
+        if self._timer is not None:
+            self._timer.cancel()
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.give_up()
 
     def hurry(self) -> None:
         """Something happened: do not wait for the next round."""
-        self._hurried.set()
+        if self._timer is None or not self._pause:
+            return
+        # Whoever hurries does so for what begins now; never twice at once.
+        soon = min(self._pause, RESTLESS_ROUND_SECONDS) * random.uniform(0.1, 0.2)  # noqa: S311
+        self._pause = 0.0
+        loop = asyncio.get_running_loop()
+        if loop.time() + soon < self._timer.when():
+            self._timer.cancel()
+            self._timer = loop.call_later(soon, self.begin)
 
-    async def run(self) -> None:
-        """Ask until cancelled."""
+    async def _work(self) -> None:
+        """Ask until there is something to wait for; what is waited for begins it again."""
         while True:
-            try:
-                pause = await self._round()
-            except UnitFault as fault:
-                # Without its remedy: the diagnosis has one of its own.
-                pause = self._failed(Unknown(fault.reason.value, fault.message))
-            except Exception:
-                # One unit's odd answer must not end the watch on all others.
-                log.exception("A unit was not understood: this is a bug")
-                pause = self._failed(
-                    Unknown("NotUnderstood", "Its answers were not understood; see the log.")
-                )
-            await self._pause(pause)
+            pause = await self._turn()
+            if self._waiting is not None:
+                self._waiting.whenever_settled(self.begin)
+                return
+            if pause > 0:
+                self._pause = pause
+                self._timer = asyncio.get_running_loop().call_later(pause, self.begin)
+                return
+
+    async def _turn(self) -> float:
+        """Ask, or hear what an agent answers; seconds until the next time."""
+        waiting, self._waiting = self._waiting, None
+        try:
+            return await (self._round() if waiting is None else self._answered(waiting))
+        except UnitFault as fault:
+            # Without its remedy: the diagnosis has one of its own.
+            return self._failed(Unknown(fault.reason.value, fault.message))
+        except Exception:
+            # One unit's odd answer must not end the watch on all others.
+            log.exception("A unit was not understood: this is a bug")
+            return self._failed(Unknown("NotUnderstood", "Its answers were not understood; see the log."))
 
     async def _round(self) -> float:
-        """Ask once; seconds until the next time.
+        """Ask once, or begin to wait for an agent; seconds until the next time.
 
         Raises:
             UnitFault: it could not be asked.
@@ -125,14 +173,33 @@ class UnitRounds:
         if caller is not self._caller or self._track.kind is None or self._faults:
             await self._look(caller)
         elif self._known is not None:
-            await self._wait(caller, self._known)
+            self._waiting = await observer.begin_to_watch(caller, self._known.revision, self._patience())
+            return 0.0
         else:
             await self._ask_appliance(caller)
+        return await self._asked(caller)
+
+    async def _answered(self, waiting: Waiting) -> float:
+        """An agent answers the question that it kept; as `_round`."""
+        caller, known = self._caller, self._known
+        assert caller is not None  # noqa: S101 - who was asked
+        assert known is not None  # noqa: S101 - an agent
+        self._waited = True
+        await self._said(caller, known, await observer.agent_said(waiting))
+        return await self._asked(caller)
+
+    async def _asked(self, caller: Caller) -> float:
+        """The unit has answered; what else is read of it from time to time."""
         self._faults = 0
         await self._statistics(caller)
         self._certificate(caller)
         self._ended("Ok")
         return 0.0 if self._known is not None else self._calm_or(ROUND_SECONDS)
+
+    def _patience(self) -> int:
+        """How long an agent may keep the next question, seconds."""
+        shares = (1 - JITTER, 1 + JITTER) if self._waited else (SHORTEST_FIRST, 1.0)
+        return int(ROUND_SECONDS * random.uniform(*shares))  # noqa: S311 - spreads load
 
     async def _look(self, caller: Caller) -> None:
         self._caller = None
@@ -147,9 +214,8 @@ class UnitRounds:
         self._settings_told(self._known)
         self._heard(news=self._track.heard_look(look, self._now()))
 
-    async def _wait(self, caller: Caller, known: AgentStatus) -> None:
-        """Wait for an agent to say something new."""
-        status = await observer.watch_agent(caller, known.revision, int(ROUND_SECONDS))
+    async def _said(self, caller: Caller, known: AgentStatus, status: AgentStatus) -> None:
+        """An agent said something, perhaps the same as before (`known`)."""
         if status.boot_time != known.boot_time:
             self._settings_told(None)
             await self._look(caller)  # it is another program now, perhaps
@@ -214,16 +280,6 @@ class UnitRounds:
         if self._watch.restless(self._now()):
             seconds = min(seconds, RESTLESS_ROUND_SECONDS)
         return seconds * (1 - JITTER + 2 * JITTER * random.random())  # noqa: S311 - spreads load
-
-    async def _pause(self, seconds: float) -> None:
-        if seconds <= 0:
-            return
-        self._hurried.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._hurried.wait()
-                # Whoever hurries does so for what begins now; never twice at once.
-                await asyncio.sleep(min(seconds, RESTLESS_ROUND_SECONDS) * random.uniform(0.1, 0.2))  # noqa: S311
 
     def _heard(self, *, news: bool) -> None:
         self._watch.noted(news=news, now=self._now())
