@@ -62,9 +62,10 @@ async def _laboratory(folder: Path, options: argparse.Namespace) -> None:
         preferred_host="None",
         configuration={"failover": {"finishSeconds": 5}},
     ) as lab:
-        await lab.start()
-        await lab.publish()
-        active = 0
+        for unit in lab.units:
+            await unit.start()
+        active = await _settled(lab)  # nobody is preferred: whoever is found first
+        await lab.publish(on=active)
         for failure in _by_turns(options.failures):
             # At a random phase of the probes, or the figures would be those of one phase.
             await asyncio.sleep(random.uniform(0, options.interval))  # noqa: S311 - not for secrets
@@ -117,7 +118,7 @@ async def _trial(lab: Lab, active: int, failure: str) -> dict[str, Any]:
 
 
 async def _settled(lab: Lab) -> int:
-    """Wait until the mended pair is at rest; who is active then (perhaps the unit that was cut off)."""
+    """Wait until the pair is at rest; who is active then (perhaps the unit that was cut off before)."""
     async with asyncio.timeout(SETTLE_SECONDS):
         while sorted(states := [await unit.state_now() for unit in lab.units]) != ["Active", "Standby"]:
             await asyncio.sleep(0.2)
