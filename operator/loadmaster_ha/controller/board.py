@@ -19,11 +19,13 @@ from typing import Any, Final, Protocol
 from loadmaster_ha.controller import events
 from loadmaster_ha.controller.conditions import WANTED, ConditionType
 from loadmaster_ha.controller.events import Event, Recorder
+from loadmaster_ha.controller.kept_pair import KeptPair
 from loadmaster_ha.controller.kubernetes import JSON, KubernetesError
 from loadmaster_ha.controller.registry import PairKey, is_managed, key_of
 from loadmaster_ha.controller.status import Situation
 from loadmaster_ha.controller.status_pair import Parts, render, same
 from loadmaster_ha.controller.status_units import UnitsSituation
+from loadmaster_ha.controller.turns import at_once
 from loadmaster_ha.controller.watching.model import WatchSituation
 from loadmaster_ha.telemetry.operator import OperatorMetrics
 
@@ -35,8 +37,6 @@ CARRIED_SECONDS: Final = 300.0
 WATCH_WRITES: Final = 32
 """Statuses that are written at the same time for the watch lane; the API server's own limits are above."""
 
-_KEPT: Final = ("namespace", "name", "uid", "generation", "resourceVersion", "deletionTimestamp")
-
 
 class StatusAPI(Protocol):
     """The call of `kubernetes.Kubernetes` that is needed."""
@@ -47,9 +47,9 @@ class StatusAPI(Protocol):
 
 @dataclass
 class _Page:
-    """What the board has of one pair. `body` is the newest that is known, without spec."""
+    """What the board has of one pair. `kept` is the newest that is known."""
 
-    body: JSON
+    kept: KeptPair
     parts: Parts
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -84,18 +84,18 @@ class Board:
         """The API server told of a pair: remember what it has stored, where that is news."""
         key = key_of(body)
         page = self._pages.get(key)
-        if page is None or page.body["metadata"]["uid"] != body["metadata"]["uid"]:
-            if page is None or not _is_newer(page.body, body):
-                self._pages[key] = _Page(_slim(body), Parts(is_managed(body)))
+        if page is not None and page.kept.is_newer_than(body):
             return
-        if not _is_newer(page.body, body):
-            page.body = _slim(body)
+        if page is None or page.kept.uid != body["metadata"]["uid"]:
+            self._pages[key] = _Page(KeptPair(body), Parts(is_managed(body)))
+        else:
+            page.kept = KeptPair(body)
             self._manage(page, managed=is_managed(body))
 
     def stored(self, key: PairKey) -> Mapping[str, Any]:
         """The status as it is known to be stored; empty when none is."""
         page = self._pages.get(key)
-        return {} if page is None else page.body.get("status") or {}
+        return {} if page is None else page.kept.body()["status"]
 
     def forget(self, key: PairKey) -> None:
         """The pair is gone, and its figures with it."""
@@ -110,11 +110,9 @@ class Board:
             LeaseLost: this process may not write any more.
         """
         page = self._page(body)
-        if page.body["metadata"]["uid"] != body["metadata"]["uid"]:
+        if page.kept.uid != body["metadata"]["uid"]:
             return body  # another pair has its name by now
-        async with page.lock:
-            page.parts = replace(page.parts, azure=situation)
-            return await self._store(body, page) or body
+        return await at_once(self._put(page, body, azure=situation)) or body
 
     async def units(self, body: JSON, situation: UnitsSituation) -> bool:
         """Store what a visit to the units found. False: the pair is gone, so nothing could be stored.
@@ -126,11 +124,9 @@ class Board:
         if key_of(body) not in self._pages:
             return False
         page = self._page(body)
-        if page.body["metadata"]["uid"] != body["metadata"]["uid"]:
+        if page.kept.uid != body["metadata"]["uid"]:
             return False
-        async with page.lock:
-            page.parts = replace(page.parts, units=situation)
-            return await self._store(page.body, page) is not None
+        return await at_once(self._put(page, None, units=situation)) is not None
 
     async def watched(self, key: PairKey, situation: WatchSituation) -> None:
         """Store what was seen of a pair; of several that come while one is being written, the last.
@@ -145,7 +141,7 @@ class Board:
         page.parts = replace(page.parts, watch=situation)
         async with page.lock, self._watch_slots:
             if self._pages.get(key) is page and page.parts.watch is situation:
-                await self._store(page.body, page)
+                await self._store(page.kept.body(), page)
 
     async def event(self, key: PairKey, event: Event) -> None:
         """Report one Event about a pair.
@@ -155,7 +151,7 @@ class Board:
         """
         page = self._pages.get(key)
         if page is not None:
-            await self._recorder.record(page.body, event)
+            await self._recorder.record(page.kept.body(), event)
 
     async def run(self) -> None:
         """End the credit of what earlier processes stored, for lanes that have not looked by then."""
@@ -169,7 +165,7 @@ class Board:
             async with self._held(key, page) as current:
                 if current:
                     with contextlib.suppress(KubernetesError):  # the lane's own report comes later
-                        await self._store(page.body, page)
+                        await self._store(page.kept.body(), page)
 
     @contextlib.asynccontextmanager
     async def _held(self, key: PairKey, page: _Page) -> AsyncIterator[bool]:
@@ -184,12 +180,18 @@ class Board:
         if managed is not page.parts.managed:
             page.parts = Parts(managed, azure=page.parts.azure)
 
+    async def _put(self, page: _Page, body: JSON | None, **part: Any) -> JSON | None:
+        """Store one lane's part. It takes no turns, since the watch lane may wait for the page."""
+        async with page.lock:
+            page.parts = replace(page.parts, **part)
+            return await self._store(body or page.kept.body(), page)
+
     async def _store(self, body: JSON, page: _Page) -> JSON | None:
         """Write the status if it differs. None: the pair is gone, or another has its name."""
-        stored: Mapping[str, Any] = page.body.get("status") or {}
+        stored: Mapping[str, Any] = page.kept.body()["status"]
         parts = replace(page.parts, carried=self._clock() - self._began < CARRIED_SECONDS)
         status = render(parts, stored, now=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"))
-        self._measure(page, status["conditions"])
+        self._measure(key_of(body), page, status["conditions"])
         if same(stored, status):
             return body
         for event in events.transitions(stored.get("conditions") or (), status["conditions"]):
@@ -200,11 +202,11 @@ class Board:
             if problem.status in {404, 409}:  # deleted meanwhile, or another pair of the same name
                 return None
             raise
-        if not _is_newer(page.body, after):
-            page.body = _slim(after)
+        if not page.kept.is_newer_than(after):
+            page.kept = KeptPair(after)
         return after
 
-    def _measure(self, page: _Page, conditions: list[dict[str, Any]]) -> None:
+    def _measure(self, key: PairKey, page: _Page, conditions: list[dict[str, Any]]) -> None:
         rows = [
             (
                 each["type"],
@@ -214,19 +216,5 @@ class Board:
             )
             for each in conditions
         ]
-        if self._pages.get(key_of(page.body)) is page:
-            self._metrics.on_pair(*key_of(page.body), rows)
-
-
-def _slim(body: Mapping[str, Any]) -> JSON:
-    metadata = body["metadata"]
-    return {
-        "metadata": {name: metadata[name] for name in _KEPT if name in metadata},
-        "status": body.get("status") or {},
-    }
-
-
-def _is_newer(body: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether one reading of a pair is of later than another; versions are numbers where they compare."""
-    mine, its = (str(each["metadata"].get("resourceVersion", "")) for each in (body, other))
-    return mine.isdigit() and its.isdigit() and int(mine) > int(its)
+        if self._pages.get(key) is page:
+            self._metrics.on_pair(*key, rows)

@@ -165,8 +165,10 @@ class Exchange:
     def azure(self, key: PairKey, target: PairTarget) -> AzureView:
         """Azure's side, as far as it is known; addresses that nobody told yet as they are stored."""
         entry = self._entries.get(key)
-        view = entry.azure if entry is not None else None
-        return _with_stored(view or from_manifest(target), self._stored(key))
+        view = (entry.azure if entry is not None else None) or from_manifest(target)
+        if view.addresses.keys() == set(Role) and isinstance(view.frontend, Present):
+            return view
+        return _with_stored(view, self._stored(key))
 
     def azure_is_clean(self, key: PairKey) -> bool:
         """Whether a pair that is being deleted has nothing left in Azure."""

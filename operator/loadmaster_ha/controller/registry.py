@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 
 from pydantic import ValidationError
 
+from loadmaster_ha.controller.sharing import shared
 from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.planning.arm import ResourceID
 from loadmaster_ha.planning.pair import claims
@@ -60,14 +61,14 @@ def target_of(body: Mapping[str, Any]) -> PairTarget:
 
 _specs: WeakValueDictionary[bytes, LoadMasterPairSpec] = WeakValueDictionary()
 """What is understood of manifests that somebody holds, by a digest of them. Watch and lanes read each of them
-again and again: they share one object (frozen, some 12 KiB), made once."""
+again and again: they share one object (frozen), made once."""
 
 
 def _spec_of(spec: Mapping[str, Any]) -> LoadMasterPairSpec:
     digest = hashlib.blake2b(json.dumps(spec, sort_keys=True).encode(), digest_size=20).digest()
     found = _specs.get(digest)
     if found is None:
-        found = _specs[digest] = LoadMasterPairSpec.model_validate(spec)
+        found = _specs[digest] = shared(LoadMasterPairSpec.model_validate(spec))
     return found
 
 
