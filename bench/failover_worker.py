@@ -32,7 +32,6 @@ DOWNLOAD: Final = "/slow/150"
 BEFORE_SECONDS: Final = 0.5
 AFTER_SECONDS: Final = 1.0
 READY_POLL_SECONDS: Final = 0.005
-SETTLE_SECONDS: Final = 90.0
 
 SILENT: Final = ("node-frozen", "link-dead")
 """Failures after which the unit answers nothing."""
@@ -64,13 +63,13 @@ async def _laboratory(folder: Path, options: argparse.Namespace) -> None:
     ) as lab:
         for unit in lab.units:
             await unit.start()
-        active = await _settled(lab)  # nobody is preferred: whoever is found first
+        active = await lab.until_at_rest()  # nobody is preferred: whoever is found first
         await lab.publish(on=active)
         for failure in _by_turns(options.failures):
             # At a random phase of the probes, or the figures would be those of one phase.
             await asyncio.sleep(random.uniform(0, options.interval))  # noqa: S311 - not for secrets
             trial = await _trial(lab, active, failure)
-            before, active = active, await _settled(lab)
+            before, active = active, await lab.until_at_rest()
             trial |= {"threshold": options.threshold, "returned": active == before}
             print(json.dumps(trial), flush=True)
 
@@ -115,16 +114,6 @@ async def _trial(lab: Lab, active: int, failure: str) -> dict[str, Any]:
         "failed": sum(len(each.failures()) for each in (log, *others)),
         "requests": sum(len(each.requests) for each in (log, *others)),
     }
-
-
-async def _settled(lab: Lab) -> int:
-    """Wait until the pair is at rest; who is active then (perhaps the unit that was cut off before)."""
-    async with asyncio.timeout(SETTLE_SECONDS):
-        while sorted(states := [await unit.state_now() for unit in lab.units]) != ["Active", "Standby"]:
-            await asyncio.sleep(0.2)
-    active = states.index("Active")
-    await lab.until_settled(active)
-    return active
 
 
 async def _clients(lab: Lab, clients: contextlib.AsyncExitStack, failure: str) -> tuple[Log, list[Log]]:

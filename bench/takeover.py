@@ -67,8 +67,9 @@ async def run(*, trials: int = TRIALS) -> None:
     found: dict[str, list[float]] = {"agent": [], **{f"keepalived {advert:g} s": [] for advert in ADVERTS}}
     with tempfile.TemporaryDirectory(prefix="loadmaster-bench-") as folder:
         async with open_lab(Path(folder) / "lab", namespaces=True, preferred_host="None") as lab:
-            await lab.start()
-            active = 0
+            for unit in lab.units:
+                await unit.start()
+            active = await lab.until_at_rest()
             for trial in range(trials):
                 found["agent"].append(await _agent(lab, active))
                 active = 1 - active

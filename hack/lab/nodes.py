@@ -46,6 +46,9 @@ SECRET: Final = "a-secret-of-the-laboratory"  # noqa: S105 - made up
 LINK_PORT: Final = 6973
 PATIENCE_SECONDS: Final = 60.0
 """A safety limit for what takes a few seconds."""
+REST_SECONDS: Final = 90.0
+
+_AT_REST: Final = (["Active", "Standby"], ["Standby", "Active"])
 
 Heal = Callable[[], None]
 
@@ -87,6 +90,21 @@ class Lab:
         await self.until_state(1 - active, "Standby")
         for unit in self.units:
             await self.until_status(unit.number, lambda status: _yes(status["partnerconnected"]), "linked")
+
+    async def until_at_rest(self) -> int:
+        """Wait until one unit serves, whichever, the other one stands by, and both are linked; who serves.
+
+        Raises:
+            TimeoutError: it is not so within a minute and a half; a unit that was cut off takes its time.
+        """
+        async with asyncio.timeout(REST_SECONDS):
+            while (  # noqa: ASYNC110 - nothing to be told by
+                states := [await unit.state_now() for unit in self.units]
+            ) not in _AT_REST:
+                await asyncio.sleep(0.2)
+        active = states.index("Active")
+        await self.until_settled(active)
+        return active
 
     async def until_serving(self, number: int | None) -> None:
         """Wait until the balancer gives new connections to this unit alone; None: to nobody."""

@@ -188,7 +188,7 @@ class Unit:
         """`Active`, `Standby`, `Unconnected` or `Failed`, by `agentstatus`; `Down` when nobody answers."""
         try:
             return str((await self.call("agentstatus"))["state"])
-        except OSError:
+        except (OSError, EOFError):
             return "Down"
 
     async def page(self, seconds: float = 2.0, *, source: Place | None = None) -> tuple[int, str]:

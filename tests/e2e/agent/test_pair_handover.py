@@ -75,9 +75,7 @@ async def test_without_a_preferred_host_nothing_moves_back(open_laboratory):
     async with open_laboratory(preferred_host="None") as lab:
         for unit in lab.units:
             await unit.start()
-        await lab.until_status(0, lambda found: found["state"] in ("Active", "Standby"), "in the pair")
-        first = 0 if (await lab.units[0].call("agentstatus"))["state"] == "Active" else 1
-        await lab.until_settled(first)
+        first = await lab.until_at_rest()
         lab.units[first].kill()
         await lab.until_serving(1 - first)
         await lab.units[first].start()
