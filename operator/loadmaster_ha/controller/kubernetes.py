@@ -26,6 +26,9 @@ KIND: Final = "LoadMasterPair"
 FIELD_MANAGER: Final = "loadmaster-operator"
 USER_AGENT: Final = "loadmaster-operator"
 REQUEST_SECONDS: Final = 30.0
+KEEP_ALIVE_SECONDS: Final = 60.0
+"""How long an idle connection is kept; API servers keep theirs for longer. A handshake costs as much as
+several requests, and what is urgent should not begin with one."""
 PAGE: Final = 500
 WATCH_SECONDS: Final = 300
 """After so long the server is asked to end a watch."""
@@ -91,7 +94,7 @@ def open_session(configuration: Configuration, **options: Any) -> aiohttp.Client
         return await handler(request)
 
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=context),
+        connector=aiohttp.TCPConnector(limit=0, ssl=context, keepalive_timeout=KEEP_ALIVE_SECONDS),
         headers={"User-Agent": USER_AGENT},
         middlewares=(sign_in,),
         proxy=configuration.proxy,

@@ -28,6 +28,7 @@ from loadmaster_ha.controller.registry import PairKey, Pairs, target_of
 from loadmaster_ha.controller.secrets import SecretProblem
 from loadmaster_ha.controller.status import Obstacle, joined
 from loadmaster_ha.controller.status_units import UnitRow, UnitsSituation, stored_records, stored_refusal
+from loadmaster_ha.controller.turns import in_turns
 from loadmaster_ha.controller.units import drift
 from loadmaster_ha.controller.units.likeness import differ
 from loadmaster_ha.controller.units.model import (
@@ -230,8 +231,8 @@ class UnitsController(Visitor):
     async def _look(self, work: UnitsWork, azure: AzureView) -> None:
         """Read everything, and make the plan of it."""
         gathered, readings = await asyncio.gather(
-            self._inputs.gather(work.target, fresh=work.touched),
-            asyncio.gather(*(self._read(work, role, azure) for role in Role)),
+            in_turns(self._inputs.gather(work.target, fresh=work.touched)),
+            asyncio.gather(*(in_turns(self._read(work, role, azure)) for role in Role)),
         )
         work.gathered, work.facts = gathered, dict(zip(Role, readings, strict=True))
         work.memory.looked_at, work.memory.waiting = self._clock(), None
