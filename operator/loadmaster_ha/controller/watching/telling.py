@@ -10,6 +10,7 @@ from loadmaster_ha.controller.watching import failover_words
 from loadmaster_ha.controller.watching.model import AzureSource, Board
 from loadmaster_ha.controller.watching.watched import Watched, WatchFigures
 from loadmaster_ha.domain.reading import Present, Reading, Unknown
+from loadmaster_ha.domain.units import Active
 from loadmaster_ha.planning.diagnosis.model import RuleHealth
 
 log = logging.getLogger(__name__)
@@ -17,6 +18,10 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 10.0
 """Seconds before what the API server did not take is written again."""
+
+SETTLING_SECONDS: Final = 0.1
+"""So long is waited for the other half of a change: it is told by two units, and each write takes time."""
+_ONE_OF_TWO: Final = frozenset({Active.MASTER, Active.SLAVE})
 
 
 async def tell(watched: Watched, board: Board, figures: WatchFigures, clock: Callable[[], float]) -> None:
@@ -27,6 +32,8 @@ async def tell(watched: Watched, board: Board, figures: WatchFigures, clock: Cal
     """
     pause = FIRST_PAUSE
     try:
+        if watched.waiting is not None and watched.waiting.diagnosis.active not in _ONE_OF_TWO:
+            await asyncio.sleep(SETTLING_SECONDS)
         while watched.waiting is not None or watched.reports:
             if (situation := watched.waiting) is not None:
                 try:
