@@ -35,7 +35,8 @@ class OperatorMetrics:
         self.registry = CollectorRegistry(auto_describe=True)
         registry = self.registry
         self.pairs = PairMetrics()
-        registry.register(self.pairs)
+        for collector in self.pairs.collectors:
+            registry.register(collector)
         self.reconcile_total = Counter(
             "loadmaster_reconcile_total",
             "Visits to custom resources by what came of them",

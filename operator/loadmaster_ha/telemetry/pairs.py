@@ -266,11 +266,16 @@ DURATION_LABELS: Final = ("namespace", "pair")
 Key = tuple[str, str]
 
 
-class PairMetrics(Collector):
+class PairMetrics:
     """The records of all pairs, and the metrics that are made of them."""
 
     def __init__(self) -> None:
         self._records: dict[Key, Record] = {}
+
+    @property
+    def collectors(self) -> tuple[Collector, ...]:
+        """One for each metric, so that a scrape of some of them does not make all."""
+        return (*(_PairMetric(each, self._records) for each in DEFINITIONS), _Durations(self._records))
 
     def record(self, namespace: str, name: str) -> Record:
         """The record of a pair; made if there is none."""
@@ -285,24 +290,42 @@ class PairMetrics(Collector):
         """Every series of the pair ends."""
         self._records.pop((namespace, name), None)
 
+
+class _PairMetric(Collector):
+    """One metric of all pairs. `collect` may run in a thread of its own beside the event loop."""
+
+    def __init__(self, definition: Definition, records: Mapping[Key, Record]) -> None:
+        self._definition = definition
+        self._records = records
+
     def describe(self) -> Iterator[Metric]:
-        """The metrics without samples."""
-        for definition in DEFINITIONS:
-            yield definition.family()
+        """The metric without samples."""
+        yield self._definition.family()
+
+    def collect(self) -> Iterator[Metric]:
+        """The metric as of the moment."""
+        definition, family = self._definition, self._definition.family()
+        for (namespace, name), record in list(self._records.items()):
+            named = (PAIR, namespace, name) if definition.kind else (namespace, name)
+            for labels, value in list(definition.read(record)):
+                family.add_metric((*named, *labels), value)
+        yield family
+
+
+class _Durations(Collector):
+    """How long fail-overs took, of all pairs."""
+
+    def __init__(self, records: Mapping[Key, Record]) -> None:
+        self._records = records
+
+    def describe(self) -> Iterator[Metric]:
+        """The metric without samples."""
         yield HistogramMetricFamily(DURATION, DURATION_HELP, labels=DURATION_LABELS)
 
     def collect(self) -> Iterator[Metric]:
-        """The metrics of the moment. May run in a thread of its own beside the event loop."""
-        records = list(self._records.items())
-        for definition in DEFINITIONS:
-            family = definition.family()
-            for (namespace, name), record in records:
-                named = (PAIR, namespace, name) if definition.kind else (namespace, name)
-                for labels, value in list(definition.read(record)):
-                    family.add_metric((*named, *labels), value)
-            yield family
+        """The metric as of the moment."""
         durations = HistogramMetricFamily(DURATION, DURATION_HELP, labels=DURATION_LABELS)
-        for key, record in records:
+        for key, record in list(self._records.items()):
             if record.watched is not None:
                 durations.add_metric(key, _buckets(record.watched.durations), record.watched.seconds)
         yield durations
