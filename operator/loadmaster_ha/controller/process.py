@@ -11,6 +11,7 @@ import gc
 import logging
 import signal
 import socket
+import sys
 import uuid
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
@@ -23,6 +24,7 @@ from kubernetes.aio.client import Configuration
 from loadmaster_ha.azure import cloud as clouds
 from loadmaster_ha.azure.cloud import Cloud, CloudInvalid
 from loadmaster_ha.azure.sessions import Sessions
+from loadmaster_ha.controller.allocator import give_back_from_time_to_time
 from loadmaster_ha.controller.events import Recorder
 from loadmaster_ha.controller.kubernetes import Kubernetes, KubernetesError, NoCluster, load_configuration
 from loadmaster_ha.controller.lanes import Lanes
@@ -51,6 +53,9 @@ LIST_RETRY_SECONDS: Final = 5.0
 GARBAGE: Final = 10_000
 """Objects that are made, and not gone, between two runs of the garbage collector; Python's own is 700."""
 
+SWITCH_SECONDS: Final = 0.0005
+"""So long a thread keeps the interpreter while the event loop waits for it; Python's own is 0.005."""
+
 _POD_NAMESPACE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -60,6 +65,7 @@ async def run(settings: Settings) -> int:
         configuration = await load_configuration(settings.kubeconfig, settings.context)
         cloud = cloud_of(settings)
         _spare_the_collector()
+        sys.setswitchinterval(SWITCH_SECONDS)  # the loop asks after each system call: 10 in a round
         async with contextlib.AsyncExitStack() as stack:
             return await Operator(settings, configuration, cloud).run(stack)
     except (NoCluster, CloudInvalid, InvalidSettings, InvalidAddress) as problem:
@@ -155,6 +161,7 @@ class Operator:
         await stack.enter_async_context(serving(metrics, self._settings.metrics_listen, "metrics"))
         await stack.enter_async_context(serving(probes, self._settings.health_listen, "health"))
         lag = asyncio.create_task(self._lag.run(), name="loop lag")
+        trim = asyncio.create_task(give_back_from_time_to_time(), name="memory")
         work = asyncio.create_task(self._lead(), name="lead")
         try:
             await asyncio.wait({work, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -163,6 +170,7 @@ class Operator:
             return await self._stop(work)
         finally:
             lag.cancel()
+            trim.cancel()
 
     async def _lead(self) -> None:
         """Wait for the Lease and work until it is lost or the watch ends."""

@@ -84,7 +84,7 @@ class Pairs:
 
     def __init__(self) -> None:
         self._known: dict[PairKey, _Known] = {}
-        self._claimants: dict[ResourceID, set[PairKey]] = {}
+        self._claimants: dict[ResourceID, tuple[PairKey, ...]] = {}
         """Who wants what: with a thousand pairs, no visit can look at all others."""
         self._contested: set[PairKey] = set()
 
@@ -142,11 +142,13 @@ class Pairs:
         """This, and nothing that it wanted before."""
         known = self._known.get(key)
         for claim in claims(known.target) if known is not None and known.target is not None else ():
-            self._claimants[claim].discard(key)
-            if not self._claimants[claim]:
+            left = tuple(each for each in self._claimants[claim] if each != key)
+            if left:
+                self._claimants[claim] = left
+            else:
                 del self._claimants[claim]
         for claim in claimed:
-            self._claimants.setdefault(claim, set()).add(key)
+            self._claimants[claim] = (*self._claimants.get(claim, ()), key)
 
     def contest(self, key: PairKey, *, contested: bool) -> None:
         """Remember whether an older pair is in the way of this one."""

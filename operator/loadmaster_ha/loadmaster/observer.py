@@ -9,7 +9,7 @@ Nothing here writes, and nothing is guessed: what a unit does not tell is None, 
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -179,6 +179,18 @@ async def boot_of(client: Caller) -> str:
     if (await client.offer()).is_agent:
         return agent_status.status((await client.call("agentstatus")).fields).boot_time
     return _word(await _parameter(client, "boottime"))
+
+
+def what_lasts(facts: UnitFacts) -> UnitFacts:
+    """What of a look serves the next one as `known`; the rest, which is most of it, is read again anyway."""
+    return replace(
+        facts,
+        services=Absent(),
+        certificates=Absent(),
+        agent=None,
+        inputs=None,
+        service_status=MappingProxyType({}),
+    )
 
 
 def _same_run(known: UnitFacts, kind: UnitKind, boot: str) -> bool:

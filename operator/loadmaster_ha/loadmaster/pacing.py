@@ -10,11 +10,11 @@ a unit is worked with, a watcher's question would only make the work longer.
 """
 
 import math
-from collections import deque
 from typing import Final
 
 LIMITS: Final = ((10, 1.0), (25, 3.0))
 """At most so many calls begin within so many seconds."""
+_LONGEST: Final = max(seconds for _, seconds in LIMITS)
 BACK_OFF_SECONDS: Final = 3.0
 """After a connection that the unit dropped: so long it takes to forget the calls that it counted."""
 QUIET_SECONDS: Final = 0.3
@@ -34,7 +34,8 @@ class Pace:
 
     def __init__(self, begun: float = -math.inf) -> None:
         self._worked_at = begun + FIRST_WORK_SECONDS - QUIET_SECONDS
-        self._starts: deque[float] = deque(maxlen=max(calls for calls, _ in LIMITS))
+        self._starts: tuple[float, ...] = ()
+        """Of the calls that still count, oldest first. No deque: that takes 600 bytes when it is empty."""
         self._not_before = -math.inf
 
     def wait(self, now: float) -> float:
@@ -50,7 +51,7 @@ class Pace:
 
     def started(self, now: float, *, background: bool = False) -> None:
         """A call begins."""
-        self._starts.append(now)
+        self._starts = (*(each for each in self._starts if each > now - _LONGEST), now)
         if not background:
             self._worked_at = max(self._worked_at, now)
 

@@ -6,6 +6,7 @@ offers it; v1 works everywhere. What is offered is read from `listapi`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from loadmaster_ha.domain import firmware
@@ -46,10 +47,16 @@ def read_offer(fields: Mapping[str, Json]) -> Offer:
     commands = fields.get("commands")
     names = commands if isinstance(commands, list) else [commands] if commands else []
     told = fields.get("version")
-    return Offer(
+    return _offer(
         told.strip() if isinstance(told, str) else "",
         frozenset(str(name).strip().lower() for name in names),
     )
+
+
+@lru_cache(maxsize=64)
+def _offer(firmware: str, commands: frozenset[str]) -> Offer:
+    """One object for all units that offer the same: there are few kinds of them, and 200 commands each."""
+    return Offer(firmware, commands)
 
 
 def first_to_ask(credentials: UnitCredentials) -> Version:

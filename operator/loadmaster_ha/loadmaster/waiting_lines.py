@@ -8,6 +8,7 @@ failures are the same on both ways.
 """
 
 import asyncio
+import contextvars
 import socket
 import ssl
 from collections.abc import Callable
@@ -24,6 +25,10 @@ from loadmaster_ha.loadmaster.trust import Pinned, SeenCertificate, Trust
 
 _PIECE: Final = 16 * 1024
 """Bytes that are decrypted at a time: one TLS record at most."""
+
+
+_BARE: Final = contextvars.Context()
+"""What is called when something comes needs none of the variables of whoever asked, nor memory for them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ class Line:
         self._told: Callable[[], object] | None = None
         """Told when the question is settled; None: there is none under way."""
         self._outcome: HttpReply | Exception | None = None
-        asyncio.get_running_loop().add_reader(tls.fileno(), self._move)
+        _BARE.run(asyncio.get_running_loop().add_reader, tls.fileno(), self._move)
 
     @property
     def is_open(self) -> bool:

@@ -1,5 +1,6 @@
 """Names of Azure resources: resource ids as ARM writes them, compared as ARM compares them (without case)."""
 
+import sys
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -41,6 +42,8 @@ class ResourceID:
             or not all(parts)
         ):
             raise InvalidResourceID(f"{text!r} is not the id of a resource in a resource group")
+        # Thousands of ids are kept, of few subscriptions, groups and types: each word of them once.
+        parts = [sys.intern(part) for part in parts]
         if len(parts) == 4:
             return cls(parts[1], parts[3])
         if len(parts) < 8 or lowered[4] != "providers" or len(parts) % 2:
@@ -77,7 +80,7 @@ class ResourceID:
 
     @cached_property
     def _key(self) -> str:
-        return str(self).lower()
+        return sys.intern(str(self).lower())  # one for all that mean the same
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ResourceID) and self._key == other._key

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from loadmaster_ha.loadmaster import answers, client, connections, pacing, version_choice
+from loadmaster_ha.loadmaster import answers, calls, connections, pacing, version_choice
 from loadmaster_ha.loadmaster.commands import COMMANDS
 from loadmaster_ha.loadmaster.faults import FaultReason, UnitFault, faults_table
 
@@ -28,7 +28,7 @@ def test_the_figures_are_those_of_the_code(page):
     text = " ".join(page.split())
     ((burst, _), (most, _)) = pacing.LIMITS
     least = ".".join(str(each) for each in version_choice.V2_SINCE[:3])
-    usual = COMMANDS["getall"].seconds + client.MARGIN_SECONDS
+    usual = COMMANDS["getall"].seconds + calls.MARGIN_SECONDS
 
     assert f"at most {burst} in one second and {most} in three" in text
     assert f"left alone for {pacing.BACK_OFF_SECONDS:g} seconds" in text

@@ -49,6 +49,7 @@ from loadmaster_ha.domain.reading import Present, Reading, Unknown
 from loadmaster_ha.domain.units import UnitFacts
 from loadmaster_ha.loadmaster.calling import Caller
 from loadmaster_ha.loadmaster.faults import FaultReason, UnitFault
+from loadmaster_ha.loadmaster.observer import what_lasts
 from loadmaster_ha.planning.layout import Layout
 from loadmaster_ha.planning.pair import conflicts
 from loadmaster_ha.planning.target import PairTarget
@@ -291,7 +292,7 @@ class UnitsController(Visitor):
             return Unknown(fault.reason.value, str(fault))
         finally:
             work.rows[role] = replace(work.rows[role], refusal=self._sessions.refusal(work.key, role))
-        work.memory.known[role] = client.value, facts
+        work.memory.known[role] = client.value, what_lasts(facts)
         self._see_certificate(work, role, client.value)
         return Present(facts)
 

@@ -130,9 +130,12 @@ class HealthPort:
         self._keep = keep
         self._seconds = seconds
         self._connection: _Connection | None = None
-        wish = "keep-alive" if keep else "close"
-        self._request = (
-            f"GET / HTTP/1.1\r\nHost: {address}:{port}\r\nUser-Agent: {USER_AGENT}\r\n"
+
+    @property
+    def _request(self) -> bytes:
+        wish = "keep-alive" if self._keep else "close"
+        return (
+            f"GET / HTTP/1.1\r\nHost: {self.address}:{self.port}\r\nUser-Agent: {USER_AGENT}\r\n"
             f"Accept: */*\r\nConnection: {wish}\r\n\r\n"
         ).encode("ascii")
 

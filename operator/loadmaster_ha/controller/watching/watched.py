@@ -63,7 +63,7 @@ class WatchFigures(Figures, Protocol):
         """So long from seeing to having stored."""
 
 
-@dataclass
+@dataclass(slots=True)
 class Watched:
     """One pair under watch."""
 
