@@ -80,11 +80,12 @@ class Cluster:
             raise
         return True
 
-    async def apply(self, collection: str, body: JSON) -> JSON:
+    async def apply(self, collection: str, body: JSON, *, subresource: str = "") -> JSON:
         """`kubectl apply --server-side` of one object; `collection` is its API path without the name."""
+        path = f"{collection}/{body['metadata']['name']}"
         return await self._kubernetes.request(
             "PATCH",
-            f"{collection}/{body['metadata']['name']}",
+            f"{path}/{subresource}" if subresource else path,
             body=body,
             content_type=APPLY,
             query={"fieldManager": "kubectl", "force": "true"},

@@ -12,6 +12,8 @@ import ssl
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from tests.support.cluster_objects import node, node_status
+
 from lab.management import Refused
 from lab.traffic import web_servers
 
@@ -32,6 +34,8 @@ PROBE_INTERVAL: Final = 1.0
 """The emulator's, in seconds; what Azure is told stays 5."""
 OPERATOR: Final = {"LOADMASTER_RESYNC_SECONDS": "30"}
 """Azure is looked at every 5 minutes otherwise."""
+
+NODES_PATH: Final = "/api/v1/nodes"
 
 _AUDIT: Final = re.compile(r"INFO +(\w+) by (\S+) at \S+ \((.*)\)", re.MULTILINE)
 
@@ -187,7 +191,7 @@ async def azure_writes(first: FirstPair) -> int:
     return len((await first.stage.emulator.requests())["writes"])
 
 
-# -- endpoints in Kubernetes
+# -- endpoints and nodes in Kubernetes
 
 
 @dataclass
@@ -240,3 +244,54 @@ async def endpoints(
             },
         )
         yield made
+
+
+@dataclass
+class Nodes:
+    """The nodes of the cluster, and the port at which all of them pass a Service's connections on."""
+
+    first: FirstPair
+    addresses: tuple[str, ...]
+    port: int
+
+    async def ready(self, *numbers: int) -> list[str]:
+        """Let these be ready and all others not, or not yet there; what real servers they are."""
+        for number, address in enumerate(self.addresses):
+            body = node(f"node-{number}")
+            await self.first.cluster.apply(NODES_PATH, body)
+            status = node_status(address, ready=number in numbers)
+            await self.first.cluster.apply(NODES_PATH, {**body, "status": status}, subresource="status")
+        return self.servers(*numbers)
+
+    async def remove(self, number: int) -> None:
+        """Take a node away from one moment to the next."""
+        await self.first.cluster.delete(f"{NODES_PATH}/node-{number}")
+
+    def servers(self, *numbers: int) -> list[str]:
+        """What real servers these are."""
+        return sorted(f"{self.addresses[number]}:{self.port}" for number in numbers)
+
+
+@contextlib.asynccontextmanager
+async def nodes(first: FirstPair, name: str, addresses: Sequence[str]) -> AsyncIterator[Nodes]:
+    """Make a Service with a node port, which web servers at these addresses listen on; no node is there yet.
+
+    What answers at an address calls itself `web-NUMBER`, by its place in the list.
+    """
+    services = f"/api/v1/namespaces/{first.namespace}/services"
+    ports = [{"name": "http", "port": 80, "targetPort": 8080}]
+    body = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name},
+        "spec": {"type": "NodePort", "ports": ports},
+    }
+    made = await first.cluster.apply(services, body)
+    port = int(made["spec"]["ports"][0]["nodePort"])
+    try:
+        async with web_servers(replace(first.lab.places.web, addresses=tuple(addresses)), port):
+            yield Nodes(first, tuple(addresses), port)
+    finally:
+        for number in range(len(addresses)):
+            await first.cluster.delete(f"{NODES_PATH}/node-{number}")
+        await first.cluster.delete(f"{services}/{name}")

@@ -1,7 +1,10 @@
 """A pair at work: fail-overs are told, and what is done on purpose loses no request."""
 
 import asyncio
+import re
+import time
 
+import aiohttp
 import pytest
 from tests.support.first_pairs import (
     ROLES,
@@ -10,12 +13,14 @@ from tests.support.first_pairs import (
     certificate_of,
     endpoints,
     eventually,
+    nodes,
     published_ports,
     servers_of,
     writes,
 )
 from tests.support.pem import self_signed
 from tests.support.prometheus import scraping
+from tests.support.unit_accounts import CHANGES
 
 from lab.first_pair import HOST
 
@@ -170,10 +175,89 @@ async def test_a_renewed_certificate_is_served_by_both_units_without_a_lost_requ
     await first.until_ready()
 
 
+async def commands_sent(first):
+    """What the present operator has sent to units, by its own account."""
+    url = f"http://127.0.0.1:{first.operator.port('metrics')}/metrics"
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        text = await answer.text()
+    return set(re.findall(r'^loadmaster_unit_requests_total\{command="(\w+)".*\} [1-9]', text, re.MULTILINE))
+
+
+async def test_neither_building_a_pair_nor_starting_again_makes_users_or_api_keys(first):
+    await first.kill_operator()
+    await first.start_operator()
+    sent = await eventually(
+        lambda: commands_sent(first), lambda found: {"listapi", "listvs"} <= found, "it looks at the units"
+    )
+    assert not sent & CHANGES
+    for unit in first.units:
+        told = {command.lower() for command, _ in writes(unit)}
+        assert {"azurehamode", "reboot"} <= told, "its log has all that was ever written"
+        assert not told & CHANGES
+        assert (await unit.call("listapikeys")).get("apikeys") in (None, [])
+        assert (await unit.call("userlist")).get("User") in (None, [])
+
+
+async def answered_by(log, *numbers):
+    """Wait until each of these servers must have had its turn since now; nobody else has answered."""
+    began = time.monotonic()
+
+    async def bodies():
+        return [request.body for request in log.requests if request.began > began]
+
+    found = await eventually(bodies, lambda found: len(found) >= 4 * len(numbers), "it is answered")
+    assert set(found) == {f"web-{number}\n".encode() for number in numbers}
+
+
+async def test_nodes_that_come_and_go_serve_without_a_lost_request(first):
+    port = first.port + 2
+    source = {"service": {"name": "shop", "port": "http"}, "mode": "Nodes"}
+    virtual_service = {"type": "HTTP", "realServersFrom": source, "drainSeconds": 2}
+    service = {"name": "shop", "port": port, "virtualService": virtual_service}
+    async with nodes(first, "shop", [f"127.77.0.{number}" for number in range(1, 5)]) as cluster:
+
+        async def until_behind(*numbers):
+            for unit in first.units:
+                await eventually(
+                    lambda unit=unit: servers_of(unit, port),
+                    lambda found: found == cluster.servers(*numbers),
+                    f"unit {unit.number} has the nodes {numbers} behind it",
+                )
+
+        await cluster.ready(0, 1)
+        await first.patch({"spec": {"services": [first.service(), service]}})
+        await until_behind(0, 1)
+        client = first.lab.client_of(port, source=2)
+        await eventually(client.get, lambda answer: answer.ok, "the new service is served")
+        async with client.steady(0.05) as log:
+            await answered_by(log, 0, 1)
+            await cluster.ready(0, 1, 2, 3)
+            await until_behind(0, 1, 2, 3)
+            await answered_by(log, 0, 1, 2, 3)
+            await cluster.ready(0, 2, 3)
+            await cluster.remove(3)
+            await until_behind(0, 2)
+            await answered_by(log, 0, 2)
+
+            # At last the same by address, so that the pair stays whole when the nodes are gone.
+            fixed = first.service()["virtualService"]["realServers"]
+            service["virtualService"] = {"type": "HTTP", "realServers": fixed, "drainSeconds": 2}
+            await first.patch({"spec": {"services": [first.service(), service]}})
+            for unit in first.units:
+                await eventually(
+                    lambda unit=unit: servers_of(unit, port),
+                    lambda found: found == sorted(first.lab.web),
+                    "the nodes have gone",
+                )
+        assert log.failures() == [], log.told()
+    await first.until_ready()
+
+
 async def test_endpoints_go_from_3_to_30_and_back_without_a_lost_request(in_namespaces, wire, first):
     port = first.port + 1
     addresses = [f"10.9.0.{number}" for number in range(1, 31)]  # the API server refuses loopback's
     wire.own(*addresses)
+    before = (await first.pair())["spec"]["services"]
     async with endpoints(first, "pods", addresses) as pods:
         wanted = await pods.set(3)
         service = {
@@ -185,7 +269,7 @@ async def test_endpoints_go_from_3_to_30_and_back_without_a_lost_request(in_name
                 "drainSeconds": 2,
             },
         }
-        await first.patch({"spec": {"services": [first.service(), service]}})
+        await first.patch({"spec": {"services": [*before, service]}})
         await first.until_ready()
         active = first.units[await active_of(first)]
         assert await servers_of(active, port) == wanted
