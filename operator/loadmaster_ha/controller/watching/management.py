@@ -48,6 +48,12 @@ FIRST_PAUSE: Final = 2.0
 JITTER: Final = 0.1
 
 
+def patience(*, first: bool, dice: Callable[[], float] = random.random) -> int:
+    """How long an agent may keep a question, seconds."""
+    least, most = (SHORTEST_FIRST, 1.0) if first else (1 - JITTER, 1 + JITTER)
+    return int(ROUND_SECONDS * (least + (most - least) * dice()))
+
+
 class Figures(Protocol):
     """Where figures go; `telemetry.operator` implements it."""
 
@@ -173,7 +179,9 @@ class UnitRounds:
         if caller is not self._caller or self._track.kind is None or self._faults:
             await self._look(caller)
         elif self._known is not None:
-            self._waiting = await observer.begin_to_watch(caller, self._known.revision, self._patience())
+            self._waiting = await observer.begin_to_watch(
+                caller, self._known.revision, patience(first=not self._waited)
+            )
             return 0.0
         else:
             await self._ask_appliance(caller)
@@ -195,11 +203,6 @@ class UnitRounds:
         self._certificate(caller)
         self._ended("Ok")
         return 0.0 if self._known is not None else self._calm_or(ROUND_SECONDS)
-
-    def _patience(self) -> int:
-        """How long an agent may keep the next question, seconds."""
-        shares = (1 - JITTER, 1 + JITTER) if self._waited else (SHORTEST_FIRST, 1.0)
-        return int(ROUND_SECONDS * random.uniform(*shares))  # noqa: S311 - spreads load
 
     async def _look(self, caller: Caller) -> None:
         self._caller = None
