@@ -62,13 +62,14 @@ class Az:
         self.count += 1
         command = [str(self.python), "-m", "azure.cli", *arguments, "--output", "json"]
         done = subprocess.run(
-            command, env=self._environment(), capture_output=True, text=True, timeout=SECONDS, check=False
+            command, env=self.environment(), capture_output=True, text=True, timeout=SECONDS, check=False
         )
         if done.returncode != 0:
             raise AzError(list(arguments), done.returncode, done.stderr)
         return json.loads(done.stdout) if done.stdout.strip() else None
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
+        """The variables with which `az` is this one, signed in to the emulator."""
         ours = ("AZURE_", "PYTHON")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         return kept | {
