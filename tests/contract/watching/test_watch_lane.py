@@ -187,6 +187,28 @@ async def test_a_healthy_pair_is_told_once_with_everything_about_it(certificate)
         assert value(pair.metrics, 'loadmaster_service_up{namespace="edge",pair="web",service="https"}') == 1
 
 
+async def test_a_pair_at_rest_is_watched_without_a_task_of_its_own(certificate):
+    async with watching(certificate) as pair:
+        await pair.until(healthy)
+        units = pair.units.pairs[0].units.values()
+
+        def at_rest():
+            tasks = [each for each in asyncio.all_tasks() if str(WEB) in each.get_name()]
+            return not tasks and all(unit.waiting for unit in units)
+
+        await eventually(at_rest)
+
+
+async def test_a_pair_that_goes_at_once_leaves_nothing_behind(certificate):
+    async with watching(certificate, start=False) as pair:
+        pair.lane.refresh(WEB)
+        begun = [each for each in asyncio.all_tasks() if str(WEB) in each.get_name()]
+        pair.lane.forget(WEB)
+        await asyncio.gather(*begun, return_exceptions=True)
+        assert [each.cancelled() for each in begun] == [True, True]
+        assert pair.units.counts["management"] == 0
+
+
 async def test_a_change_of_who_is_active_is_told_counted_and_measured(certificate):
     async with watching(certificate) as pair:
         await pair.until(healthy)

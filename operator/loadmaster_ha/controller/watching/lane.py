@@ -8,14 +8,14 @@ what is written and never what is seen.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Final
 
 from loadmaster_ha.controller.registry import PairKey
 from loadmaster_ha.controller.watching.descriptors import allow_many
 from loadmaster_ha.controller.watching.health_port import CannotAsk, HealthPort, Said
 from loadmaster_ha.controller.watching.history import Report
-from loadmaster_ha.controller.watching.management import Surroundings, UnitRounds
+from loadmaster_ha.controller.watching.management import Surroundings, UnitRounds, Work
 from loadmaster_ha.controller.watching.model import (
     AzureSource,
     Board,
@@ -154,15 +154,15 @@ class WatchLane:
             watched.rounds[role] = UnitRounds(key, role, watch, self._around)
             watched.rounds[role].begin()
 
-    def _work(self, key: PairKey, role: Role, work: Coroutine[None, None, None]) -> None:
+    def _work(self, key: PairKey, role: Role, work: Work) -> None:
         """Work on one unit, for its rounds."""
         task = asyncio.create_task(self._in_context(key, work), name=f"watch {key} {role}")
         self._own(self._watched[key], task)
 
     @staticmethod
-    async def _in_context(key: PairKey, work: Coroutine[None, None, None]) -> None:
+    async def _in_context(key: PairKey, work: Work) -> None:
         with about(namespace=key.namespace, name=key.name):
-            await work
+            await work()
 
     def _learn(self, watched: Watched, facts: WatchFacts) -> None:
         was_restless = watched.watch.restless(self._clock())

@@ -14,7 +14,7 @@ import logging
 import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from loadmaster_ha.controller.registry import PairKey
 from loadmaster_ha.controller.watching.model import UnitsSource
@@ -54,6 +54,9 @@ def patience(*, first: bool, dice: Callable[[], float] = random.random) -> int:
     return int(ROUND_SECONDS * (least + (most - least) * dice()))
 
 
+Work: TypeAlias = Callable[[], Coroutine[None, None, None]]
+
+
 class Figures(Protocol):
     """Where figures go; `telemetry.operator` implements it."""
 
@@ -80,7 +83,7 @@ class Surroundings:
     """Something was heard of a pair, and whether it is news."""
     settings_told: Callable[[PairKey, Role, int | None], None]
     """Which revision of its settings an agent has; None: it does not tell (any more)."""
-    work: Callable[[PairKey, Role, Coroutine[None, None, None]], None]
+    work: Callable[[PairKey, Role, Work], None]
     """Run this as a task of the pair's, which ends with it."""
 
 
@@ -117,7 +120,7 @@ class UnitRounds:
         """Ask from now on."""
         self._timer = None
         if not self._over:
-            self._around.work(self._key, self._role, self._work())
+            self._around.work(self._key, self._role, self._work)
 
     def end(self) -> None:
         """Ask no more; a task under way is for the caller to cancel."""
