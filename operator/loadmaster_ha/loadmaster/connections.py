@@ -8,6 +8,7 @@ certificate was verified. What the answer means is for `recognition`.
 import asyncio
 import asyncio.sslproto
 import contextlib
+import contextvars
 import errno
 import socket
 import ssl
@@ -36,6 +37,8 @@ KEEP_ALIVE_SECONDS: Final = 4.0
 request rarely meets a connection that is just being closed."""
 TLS_BUFFER: Final = 4 * 1024
 """Bytes that one TLS connection holds to read into: most answers fit. asyncio's own figure is 256 KiB."""
+_BARE: Final = contextvars.Context()
+"""For timers: one for all, instead of a copy of the context of whoever asks for each."""
 _READ_AHEAD: Final = 64 * 1024
 """Bytes of an answer that may wait to be read."""
 _NOT_TRUSTED: Final = (
@@ -107,11 +110,14 @@ class Question:
 
     def __init__(self, exchange: Exchange, line: Line, until: float, seconds: float) -> None:
         self.exchange, self.line, self.seconds = exchange, line, seconds
-        self._timer = asyncio.get_running_loop().call_at(until, line.fail, TimeoutError())
+        self._timer = asyncio.get_running_loop().call_at(until, self._late, context=_BARE)
 
     def whenever_settled(self, told: Callable[[], object]) -> None:
         """Call this once there is an answer, or will be none."""
         self.line.whenever_settled(told)
+
+    def _late(self) -> None:
+        self.line.fail(TimeoutError())
 
     def settle(self) -> HttpReply:
         """The answer; raises as `Line.ask`."""
