@@ -10,7 +10,6 @@ from loadmaster_ha.controller.watching import failover_words
 from loadmaster_ha.controller.watching.model import AzureSource, Board
 from loadmaster_ha.controller.watching.watched import Watched, WatchFigures
 from loadmaster_ha.domain.reading import Present, Reading, Unknown
-from loadmaster_ha.domain.units import Active
 from loadmaster_ha.planning.diagnosis.model import RuleHealth
 
 log = logging.getLogger(__name__)
@@ -20,8 +19,8 @@ LONGEST_PAUSE: Final = 10.0
 """Seconds before what the API server did not take is written again."""
 
 SETTLING_SECONDS: Final = 0.1
-"""So long is waited for the other half of a change: it is told by two units, and each write takes time."""
-_ONE_OF_TWO: Final = frozenset({Active.MASTER, Active.SLAVE})
+"""So long what is no fail-over (yet) is kept back. A change is heard of bit by bit, of two units, from health
+ports and management; with a write for each bit, the one that tells of the fail-over waits for the others."""
 
 
 async def tell(watched: Watched, board: Board, figures: WatchFigures, clock: Callable[[], float]) -> None:
@@ -32,7 +31,7 @@ async def tell(watched: Watched, board: Board, figures: WatchFigures, clock: Cal
     """
     pause = FIRST_PAUSE
     try:
-        if watched.waiting is not None and watched.waiting.diagnosis.active not in _ONE_OF_TWO:
+        if not watched.reports:
             await asyncio.sleep(SETTLING_SECONDS)
         while watched.waiting is not None or watched.reports:
             if (situation := watched.waiting) is not None:

@@ -1,4 +1,4 @@
-"""Telling: the latest word of a pair, one write for both halves of a change, and nothing is left out."""
+"""Telling: the latest word of a pair, one write for all bits of a change, and nothing is left out."""
 
 import asyncio
 import time
@@ -6,11 +6,12 @@ import time
 import pytest
 
 from loadmaster_ha.controller.registry import PairKey
-from loadmaster_ha.controller.watching.model import WatchSituation
+from loadmaster_ha.controller.watching.history import Report
+from loadmaster_ha.controller.watching.model import Failover, WatchSituation
 from loadmaster_ha.controller.watching.telling import tell
 from loadmaster_ha.controller.watching.watched import Watched
 from loadmaster_ha.domain.ha import Role
-from loadmaster_ha.domain.units import Active, ObservedState
+from loadmaster_ha.domain.units import Active, ObservedState, Trigger
 from loadmaster_ha.planning.diagnosis.model import Diagnosis, PairHealth
 
 KEY = PairKey("edge", "web")
@@ -28,8 +29,8 @@ class Board:
     async def watched(self, _key, situation):
         self.told.append(situation.diagnosis.active)
 
-    async def event(self, _key, _event):
-        raise AssertionError("there is nothing to report")
+    async def event(self, _key, event):
+        self.told.append(event.reason)
 
 
 class Figures:
@@ -40,11 +41,15 @@ class Figures:
         self.reported += 1
 
 
+def begin(watched, board, figures=None):
+    return asyncio.create_task(tell(watched, board, figures or Figures(), time.monotonic))
+
+
 async def told(*actives):
     """What the board is told when the pair is seen like this, one after the other, before it is written."""
     board, figures, watched = Board(), Figures(), Watched(KEY, None)
     watched.waiting = seen(actives[0])
-    telling = asyncio.create_task(tell(watched, board, figures, time.monotonic))
+    telling = begin(watched, board, figures)
     for active in actives[1:]:
         await asyncio.sleep(0)
         watched.waiting = seen(active)
@@ -54,20 +59,22 @@ async def told(*actives):
     return board.told
 
 
-@pytest.mark.parametrize("half", [Active.NONE, Active.BOTH, Active.UNKNOWN])
-async def test_both_halves_of_a_change_are_one_write(half):
-    assert await told(half, Active.SLAVE) == [Active.SLAVE]
+@pytest.mark.parametrize("bit", [Active.MASTER, Active.NONE, Active.BOTH, Active.UNKNOWN])
+async def test_all_bits_of_a_change_are_one_write(bit):
+    assert await told(bit, Active.NONE, Active.SLAVE) == [Active.SLAVE]
 
 
-@pytest.mark.parametrize("half", [Active.NONE, Active.BOTH, Active.UNKNOWN])
-async def test_what_is_half_of_nothing_is_told_all_the_same(half):
-    assert await told(half) == [half]
+@pytest.mark.parametrize("active", Active)
+async def test_what_is_no_fail_over_is_told_all_the_same(active):
+    assert await told(active) == [active]
 
 
-async def test_who_has_taken_over_is_told_without_waiting():
+async def test_a_fail_over_is_told_without_waiting():
     board, watched = Board(), Watched(KEY, None)
     watched.waiting = seen(Active.SLAVE)
-    telling = asyncio.create_task(tell(watched, board, Figures(), time.monotonic))
+    failover = Failover(1.0, Role.MASTER, Role.SLAVE, Trigger.PROCESS_DIED, "It died.")
+    watched.reports.append(Report(failover, measured=False, first=True))
+    telling = begin(watched, board)
     await asyncio.sleep(0)
-    assert board.told == [Active.SLAVE]
+    assert board.told == [Active.SLAVE, "FailedOver"]
     await telling
