@@ -57,6 +57,8 @@ class ScriptedUnit:
         self.undrains = 0
         self.certificate: bytes | None = None
         self.replaced: Any = None
+        self.watched = 0
+        """How often somebody has begun to wait for a change."""
         self._change = asyncio.Event()
 
     def close(self) -> None:
@@ -78,6 +80,7 @@ class ScriptedUnit:
         return self.link
 
     async def changed(self, since: int) -> int:
+        self.watched += 1
         while self.revision == since:
             await self._change.wait()
         return self.revision

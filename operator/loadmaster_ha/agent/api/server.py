@@ -99,6 +99,8 @@ class ManagementServer:
         """Take no new connections and let the requests under way end."""
         if self._server is not None:
             self._server.close()
+        for connection in self._web.connections:
+            connection.close()  # those that only wait for the next request would be waited for
         await self._web.shutdown(grace_seconds)
 
     def _connection(self) -> asyncio.BaseProtocol:

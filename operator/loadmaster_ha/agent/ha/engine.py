@@ -357,13 +357,13 @@ def _ask_partner(work: Work) -> None:
 
 
 def _stop_when_quiet(work: Work) -> None:
-    """End the process once the balancer has had the time to see the 503."""
+    """End the process once the balancer has had the time to see the 503, or sees nothing of this unit."""
     stop = work.stop
     if stop is None or stop.done or work.active:
         return
     if stop.quiet_since is None:
         stop = replace(stop, quiet_since=work.now)
-    wait = work.configuration.drain_time if stop.was_active else 0.0
+    wait = timing.quiet(work.configuration, probed=not work.unprobed) if stop.was_active else 0.0
     if stop.quiet_since is not None and work.now >= stop.quiet_since + wait:
         stop = replace(stop, done=True)
         work.emit(Stop())

@@ -56,6 +56,19 @@ def confirmation(configuration: Configuration) -> float:
     return (configuration.probe_threshold + 1) * configuration.probe_interval
 
 
+def quiet(configuration: Configuration, *, probed: bool) -> float:
+    """How long a stopping unit that served answers 503 before it ends.
+
+    A balancer of which T probes are missing leads nobody here, and would not see the answer. A heartbeat is
+    waited for even so: what a unit that was frozen has missed is told to it by then.
+    """
+    return (
+        configuration.drain_time
+        if probed
+        else min(configuration.heartbeat_interval, configuration.drain_time)
+    )
+
+
 def handover_limit(configuration: Configuration) -> float:
     """A switch-over that is not through after this is given up: no prober has seen the other unit."""
     return confirmation(configuration) + configuration.partner_timeout

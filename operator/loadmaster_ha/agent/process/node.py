@@ -172,6 +172,7 @@ class Node:
         self._end(FAILED)
 
     def _end(self, status: int) -> None:
+        self._parts.revision.end()
         if not self._done.done():
             self._done.set_result(status)
 

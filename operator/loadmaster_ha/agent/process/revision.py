@@ -12,6 +12,7 @@ class Revision:
         self.settings = 1
         """Grows with every change of settings; the number grows with it."""
         self._seen: Hashable = None
+        self._ended = False
         self._grown = asyncio.Event()
 
     def note(self, seen: Hashable) -> bool:
@@ -27,9 +28,14 @@ class Revision:
         self.settings += 1
         self._grow()
 
+    def end(self) -> None:
+        """The process ends: nobody is kept waiting, now or later."""
+        self._ended = True
+        self._grow()
+
     async def beyond(self, since: int) -> int:
-        """Wait until the number differs from `since`; the new one."""
-        while self.number == since:
+        """Wait until the number differs from `since`, or nothing will change any more; the new one."""
+        while self.number == since and not self._ended:
             await self._grown.wait()
         return self.number
 

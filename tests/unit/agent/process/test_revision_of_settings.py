@@ -20,3 +20,12 @@ async def test_who_waits_is_told_of_a_change_of_settings():
     await asyncio.sleep(0)
     revision.note_settings()
     assert await asyncio.wait_for(waiting, 10) == 2
+
+
+async def test_who_waits_is_let_go_at_the_end_and_nobody_waits_after_it():
+    revision = Revision()
+    waiting = asyncio.create_task(revision.beyond(revision.number))
+    await asyncio.sleep(0)
+    revision.end()
+    number = await asyncio.wait_for(waiting, 10)
+    assert await asyncio.wait_for(revision.beyond(number), 10) == number
