@@ -1,8 +1,8 @@
 """The `az` commands of our pages as they stand there: bash reads them, and the real `az` takes them.
 
-What builds the network of a first pair runs against the emulator. What the emulator does not serve
-(machines from the Marketplace, roles, identities) is held to the words of `az`: the command is there, its
-options are there, and none is missing.
+What builds the network of a first pair runs against the emulator, and the page's manifest is applied to what
+it has built. What the emulator does not serve (machines from the Marketplace, roles, identities) is held to
+the words of `az`: the command is there, its options are there, and none is missing.
 """
 
 import asyncio
@@ -13,16 +13,19 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests.support.armclient import ArmClient
+import yaml
 from tests.support.az import Az
-from tests.support.emulator import running_emulator
+from tests.support.guide_az import GuideSetUp
 
 import azcli
+from lab.cluster import conditions
+from lab.stage import CREDENTIALS, open_stage
 
 ROOT = Path(__file__).resolve().parents[2]
 FIRST_PAIR = ROOT / "docs" / "first-pair.md"
 WORDS = ROOT / "tests" / "support" / "az_words.py"
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PAIR = re.compile(r"^```yaml\n(apiVersion: loadmaster.*?)^```", re.MULTILINE | re.DOTALL)
 AZ = re.compile(r"^\s*az ", re.MULTILINE)
 BASH = ("/bin/bash", "-euo", "pipefail", "-c")
 SECONDS = 600
@@ -55,43 +58,67 @@ def program(folder, name, text):
     path.chmod(0o755)
 
 
-async def test_the_network_of_a_first_pair_is_built_by_the_commands_of_its_page(azure_cli, tmp_path):
-    async with running_emulator("--latency", "0.2", "--retry-after", "1") as azure:
-        az = Az(azure_cli, tmp_path / "az", azure.url, azure.ca_file)
+def manifest():
+    """The page's; what it shortens (fingerprints) is made whole."""
+    (text,) = PAIR.findall(FIRST_PAIR.read_text(encoding="utf-8"))
+    whole = ":".join(["9A"] * 32)
+    return yaml.safe_load(re.sub(r'fingerprintSHA256: "[0-9A-F:.]+"', f'fingerprintSHA256: "{whole}"', text))
+
+
+async def build(az, folder):
+    """Run the page's block, by a bash whose `az` is this one."""
+    program(folder / "bin", "az", f'exec {az.python} -m azure.cli "$@"')
+    environment = az.environment() | {"PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [*BASH, network_of_a_first_pair()],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+async def test_the_network_of_a_first_pair_is_built_by_its_page_and_fits_the_pages_manifest(
+    azure_cli, tmp_path
+):
+    guide = GuideSetUp()
+    async with open_stage(tmp_path, latency=0.2, retry_after=1, pairs=0) as stage:
+        az = Az(azure_cli, tmp_path / "az", stage.emulator.url, stage.emulator.ca_file)
         await asyncio.to_thread(az.sign_in)
-        program(tmp_path / "bin", "az", f'exec {azure_cli} -m azure.cli "$@"')
-        environment = az.environment() | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
-        done = await asyncio.to_thread(
-            subprocess.run,
-            [*BASH, network_of_a_first_pair()],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        group = f"/subscriptions/{azure.subscription}/resourceGroups/edge/providers"
-        async with ArmClient(azure.url, azure.ca_file) as arm:
+        await build(az, tmp_path)
 
-            async def get(path):
-                answer = await arm.send("GET", f"{group}/{path}")
-                assert answer.status == 200, path
-                return answer.response_body["properties"]
+        arm, group = stage.emulator.arm, f"/subscriptions/{guide.subscription}/resourceGroups/edge"
+        network = f"{group}/providers/Microsoft.Network"
+        subnet = (await arm.get(f"{network}/virtualNetworks/app"))["properties"]["subnets"][0]
+        for name in ("natGateway", "networkSecurityGroup"):
+            assert subnet["properties"][name]["id"], "the page promises both"
+        for number in (0, 1):
+            interface = (await arm.get(f"{network}/networkInterfaces/lm-{number}-nic"))["properties"]
+            assert interface["networkSecurityGroup"]["id"].endswith("/lm-nsg")
+            (configuration,) = (each["properties"] for each in interface["ipConfigurations"])
+            assert configuration["privateIPAddress"] == f"10.0.2.{4 + number}"
+            assert configuration["privateIPAllocationMethod"] == "Static"
+            await arm.put(guide.machine_path(number), guide.machine_body(number))
 
-            network = await get("Microsoft.Network/virtualNetworks/app?api-version=2024-05-01")
-            (subnet,) = network["subnets"]
-            for name in ("natGateway", "networkSecurityGroup"):
-                assert subnet["properties"][name]["id"], "the page promises both"
-            for number in (0, 1):
-                path = f"Microsoft.Network/networkInterfaces/lm-{number}-nic?api-version=2024-05-01"
-                interface = await get(path)
-                (configuration,) = interface["ipConfigurations"]
-                assert configuration["properties"]["privateIPAddress"] == f"10.0.2.{4 + number}"
-                assert configuration["properties"]["privateIPAllocationMethod"] == "Static"
-                assert configuration["properties"]["subnet"]["id"] == subnet["id"]
-                assert interface["networkSecurityGroup"]["id"].endswith("/lm-nsg")
-            await get("Microsoft.Compute/availabilitySets/lm-set?api-version=2024-07-01")
+        pair = manifest()
+        namespace = pair["metadata"]["namespace"]
+        await stage.cluster.ensure_namespace(namespace)
+        await stage.cluster.put_secret(namespace, "edge-azure", CREDENTIALS)
+        async with stage.operator():
+            await stage.cluster.apply_pair(pair)
+
+            def is_built(found):
+                """All but the service, which waits for units that are not there."""
+                told = conditions(found).get("AzureSynced", {}).get("message")
+                return told == "Published once the units answer for it: https."
+
+            await stage.cluster.until(namespace, "web", is_built)
+        (pool,) = (await arm.get(f"{network}/loadBalancers/web-ilb"))["properties"]["backendAddressPools"]
+        members = {each["id"].split("/")[8] for each in pool["properties"]["backendIPConfigurations"]}
+        assert members == {"lm-0-nic", "lm-1-nic"}
 
 
 def commands(chosen, folder):
