@@ -346,6 +346,8 @@ class WatchLane:
         for report in verdict.reports:
             self._count(key, report)
         watched.reports += verdict.reports
+        if verdict.reports and watched.reported is not None:
+            watched.reported.set()
         if verdict.situation != watched.situation:
             watched.situation = watched.waiting = verdict.situation
             watched.observed_at = max(watch.news_at, now - EVALUATED_EVERY)

@@ -1,6 +1,7 @@
 """What the lane tells in the background: statuses and Events to the board, questions to Azure."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import Final
@@ -18,9 +19,9 @@ FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 10.0
 """Seconds before what the API server did not take is written again."""
 
-SETTLING_SECONDS: Final = 0.1
-"""So long what is no fail-over (yet) is kept back. A change is heard of bit by bit, of two units, from health
-ports and management; with a write for each bit, the one that tells of the fail-over waits for the others."""
+SETTLING_SECONDS: Final = 0.3
+"""So long at most what is no fail-over (yet) is kept back. A change is heard of bit by bit, of two units, by
+health ports and management; were each bit written, the one that tells of the fail-over would have to wait."""
 
 
 async def tell(watched: Watched, board: Board, figures: WatchFigures, clock: Callable[[], float]) -> None:
@@ -32,7 +33,7 @@ async def tell(watched: Watched, board: Board, figures: WatchFigures, clock: Cal
     pause = FIRST_PAUSE
     try:
         if not watched.reports:
-            await asyncio.sleep(SETTLING_SECONDS)
+            await _settled(watched)
         while watched.waiting is not None or watched.reports:
             if (situation := watched.waiting) is not None:
                 try:
@@ -51,6 +52,17 @@ async def tell(watched: Watched, board: Board, figures: WatchFigures, clock: Cal
                 await board.event(watched.key, event)
     finally:
         watched.telling = None
+
+
+async def _settled(watched: Watched) -> None:
+    """Wait a little, but no longer than until there is a fail-over to be told."""
+    watched.reported = asyncio.Event()
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLING_SECONDS):
+                await watched.reported.wait()
+    finally:
+        watched.reported = None
 
 
 async def ask_azure(watched: Watched, azure: AzureSource, figures: WatchFigures) -> Reading[RuleHealth]:

@@ -80,5 +80,7 @@ class Watched:
     waiting: WatchSituation | None = None
     observed_at: float = 0.0
     reports: list[Report] = field(default_factory=list)
+    reported: asyncio.Event | None = None
+    """Set when there is something in `reports`, if somebody waits for it."""
     telling: asyncio.Task[None] | None = None
     asking_azure: asyncio.Task[None] | None = None

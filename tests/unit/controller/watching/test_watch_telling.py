@@ -69,12 +69,29 @@ async def test_what_is_no_fail_over_is_told_all_the_same(active):
     assert await told(active) == [active]
 
 
+FAILOVER = Report(
+    Failover(1.0, Role.MASTER, Role.SLAVE, Trigger.PROCESS_DIED, "It died."), measured=False, first=True
+)
+
+
 async def test_a_fail_over_is_told_without_waiting():
     board, watched = Board(), Watched(KEY, None)
-    watched.waiting = seen(Active.SLAVE)
-    failover = Failover(1.0, Role.MASTER, Role.SLAVE, Trigger.PROCESS_DIED, "It died.")
-    watched.reports.append(Report(failover, measured=False, first=True))
+    watched.waiting, watched.reports = seen(Active.SLAVE), [FAILOVER]
     telling = begin(watched, board)
     await asyncio.sleep(0)
     assert board.told == [Active.SLAVE, "FailedOver"]
     await telling
+
+
+async def test_a_fail_over_ends_the_waiting_for_it(monkeypatch):
+    monkeypatch.setattr("loadmaster_ha.controller.watching.telling.SETTLING_SECONDS", 3600.0)
+    board, watched = Board(), Watched(KEY, None)
+    watched.waiting = seen(Active.NONE)
+    telling = begin(watched, board)
+    await asyncio.sleep(0)
+    assert board.told == []
+    watched.waiting, watched.reports = seen(Active.SLAVE), [FAILOVER]
+    watched.reported.set()
+    await telling
+    assert board.told == [Active.SLAVE, "FailedOver"]
+    assert watched.reported is None
