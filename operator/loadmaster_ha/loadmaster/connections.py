@@ -35,8 +35,9 @@ USER_AGENT: Final = "loadmaster-operator"
 KEEP_ALIVE_SECONDS: Final = 4.0
 """How long an idle connection is kept: shorter than the 5 s after which usual servers close it, so that a
 request rarely meets a connection that is just being closed."""
-TLS_BUFFER: Final = 4 * 1024
-"""Bytes that one TLS connection holds to read into: most answers fit. asyncio's own figure is 256 KiB."""
+TLS_BUFFER: Final = 16 * 1024
+"""Bytes that one TLS connection holds to read into, once in each round of the event loop: a TLS record fits,
+and so does a pair as the API server sends it. asyncio's own figure is 256 KiB."""
 _BARE: Final = contextvars.Context()
 """For timers: one for all, instead of a copy of the context of whoever asks for each."""
 _READ_AHEAD: Final = 64 * 1024
@@ -148,7 +149,7 @@ def _certificate(transport: asyncio.BaseTransport | None) -> SeenCertificate | N
 
 
 def keep_tls_connections_small() -> None:
-    """Let every TLS connection that this process opens from now on read into 4 KiB instead of 256 KiB.
+    """Let every TLS connection that this process opens from now on read into 16 KiB instead of 256 KiB.
 
     asyncio allocates the buffer for each connection, and keeps it: 2,000 idle ones would hold half a
     gigabyte. `Connections` calls this; it is a setting of the process, since asyncio has no other place
