@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from loadmaster_ha.controller import events
@@ -207,14 +208,12 @@ class Board:
         return after
 
     def _measure(self, key: PairKey, page: _Page, conditions: list[dict[str, Any]]) -> None:
-        rows = [
-            (
-                each["type"],
-                each["status"],
-                each["reason"],
-                each["status"] == WANTED[ConditionType(each["type"])],
-            )
-            for each in conditions
-        ]
+        rows = [_row(each["type"], each["status"], each["reason"]) for each in conditions]
         if self._pages.get(key) is page:
             self._metrics.on_pair(*key, rows)
+
+
+@lru_cache(maxsize=1024)
+def _row(kind: str, status: str, reason: str) -> tuple[str, str, str, bool]:
+    """A condition for the metrics: one object for all pairs that have it."""
+    return kind, status, reason, status == WANTED[ConditionType(kind)]

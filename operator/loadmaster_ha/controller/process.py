@@ -50,7 +50,7 @@ CONTACT_SECONDS: Final = 30.0
 
 LIST_RETRY_SECONDS: Final = 5.0
 
-GARBAGE: Final = 10_000
+GARBAGE: Final = 4_000
 """Objects that are made, and not gone, between two runs of the garbage collector; Python's own is 700."""
 
 SWITCH_SECONDS: Final = 0.0005

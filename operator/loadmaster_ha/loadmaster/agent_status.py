@@ -1,5 +1,6 @@
 """What only node agents tell, typed: `agentstatus`, `agentwatch`, `agentgetparams`."""
 
+import sys
 from collections.abc import Mapping
 from typing import Final
 
@@ -81,7 +82,7 @@ def inputs_in_status(fields: Mapping[str, Json] | None) -> AgentInputs | None:
 
 def _text(told: Mapping[str, Json], name: str) -> str:
     value = told.get(name)
-    return "" if value is None else str(value).strip()
+    return "" if value is None else sys.intern(str(value).strip())  # kept for thousands of units
 
 
 def _texts(told: Mapping[str, Json], name: str) -> tuple[str, ...]:

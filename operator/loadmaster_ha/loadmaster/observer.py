@@ -8,6 +8,7 @@ Nothing here writes, and nothing is guessed: what a unit does not tell is None, 
 """
 
 import asyncio
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -37,6 +38,8 @@ _WATCH_MARGIN: Final = 10.0
 _NOT_ACTIVE: Final = frozenset({"", "0", UNSET})
 """`activetime` of a unit that is not active."""
 _NO_SERIAL: Final = frozenset({"", "0", UNSET})
+_UNREAD: Final = Absent()
+_NO_STATUS: Final[Mapping[str, str]] = MappingProxyType({})
 _NOT_TOLD: Final = frozenset(
     {FaultReason.INVALID_REQUEST, FaultReason.UNKNOWN_COMMAND, FaultReason.FORBIDDEN}
 )
@@ -184,12 +187,7 @@ async def boot_of(client: Caller) -> str:
 def what_lasts(facts: UnitFacts) -> UnitFacts:
     """What of a look serves the next one as `known`; the rest, which is most of it, is read again anyway."""
     return replace(
-        facts,
-        services=Absent(),
-        certificates=Absent(),
-        agent=None,
-        inputs=None,
-        service_status=MappingProxyType({}),
+        facts, services=_UNREAD, certificates=_UNREAD, agent=None, inputs=None, service_status=_NO_STATUS
     )
 
 
@@ -353,4 +351,4 @@ async def _certificates(
 
 
 def _word(value: Json) -> str:
-    return "" if value is None else str(value).strip()
+    return "" if value is None else sys.intern(str(value).strip())  # kept for thousands of units

@@ -4,6 +4,7 @@ Pure; `pair_watch` keeps one of each. Old words are not passed off as new: what 
 not told any more.
 """
 
+import sys
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -38,7 +39,7 @@ class HealthTrack:
         )
         since = before.since if same and before is not None else now
         last_good = now if said.code == 200 else before.last_good if before is not None else None
-        self.last = HealthAnswer(said.code, said.text, said.silence, now, since, last_good)
+        self.last = HealthAnswer(said.code, sys.intern(said.text), said.silence, now, since, last_good)
         return not same
 
     def now(self, now: float) -> HealthAnswer | None:

@@ -68,6 +68,8 @@ def held_back(target: PairTarget, ready: frozenset[str] | None, observation: Obs
     while True:
         services = tuple(_as_it_is(layout, target.spec.services, waiting, rules))
         pushed = _in_the_way(layout, services, waiting)
+        if not pushed and services == target.spec.services:
+            return target
         if not pushed:
             return replace(target, spec=target.spec.model_copy(update={"services": services}))
         waiting |= pushed
