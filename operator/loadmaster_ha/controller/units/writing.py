@@ -1,32 +1,30 @@
 """Carrying out what is planned for the units: HA settings in a row, services in batches, a reboot alone.
 
-Each write is read back before the next one. Only two fresh units, which nobody can miss, are set up at once:
-all settings in a row, read back together, and then the first reboot, which they are for.
-
-What has to be remembered because no unit tells it is stored in status, each at the moment at which a crash
-before or after does no harm: that the mode is being written *before* it is (a reboot too many is owed at
-worst, and only while the mode is not as wanted anyway), which secret was written *after* it was (it is
-written once more at worst). The Lease is asked before every write.
+Each write is read back before the next one. Only two fresh units, which nobody can miss, are set up in
+another way: `first_setup`. What has to be remembered of a write is stored by `strokes`.
 """
 
+import itertools
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from loadmaster_ha.controller import events
 from loadmaster_ha.controller.board import Board
 from loadmaster_ha.controller.conditions import Reason
 from loadmaster_ha.controller.finalizer import hold_on
-from loadmaster_ha.controller.kubernetes import Kubernetes, KubernetesError
+from loadmaster_ha.controller.kubernetes import Kubernetes
 from loadmaster_ha.controller.registry import PairKey
 from loadmaster_ha.controller.repetition import ENOUGH, Repetition
 from loadmaster_ha.controller.status import Obstacle
 from loadmaster_ha.controller.unit_words import summary
+from loadmaster_ha.controller.units.first_setup import FirstSetUp, ReadBack, are_fresh
 from loadmaster_ha.controller.units.model import Permit, UnitsWork, Write
-from loadmaster_ha.domain.ha import Mode, Role
+from loadmaster_ha.controller.units.strokes import Strokes, with_mode, with_secret
+from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.domain.reading import Present
 from loadmaster_ha.domain.unit_changes import (
     Reboot,
@@ -36,14 +34,10 @@ from loadmaster_ha.domain.unit_changes import (
     WriteSharedSecret,
     section_of,
 )
-from loadmaster_ha.loadmaster.calling import Caller
 from loadmaster_ha.loadmaster.faults import UnitFault
-from loadmaster_ha.loadmaster.material import Material
 from loadmaster_ha.loadmaster.trust import SeenCertificate
 from loadmaster_ha.loadmaster.write_errors import OutdatedPlanError, WriteError
-from loadmaster_ha.planning.units.observation import RebootUnderWay, UnitRecord
 from loadmaster_ha.planning.units.reasons import NEEDS_A_PERSON
-from loadmaster_ha.planning.units.words import in_words
 from loadmaster_ha.resources.loadmasterpair import Deletion
 from loadmaster_ha.telemetry.operator import OperatorMetrics
 
@@ -56,10 +50,6 @@ BATCH_SECONDS: Final = 15.0
 
 OUTDATED: Final = 3
 """So often in a row a plan may turn out to be outdated before a pause is made."""
-
-
-ReadBack = Callable[[Caller, Sequence[UnitChange]], Awaitable[None]]
-"""Compares settings of one unit with what it says now; as `loadmaster.writer.read_back`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +79,9 @@ class Writing:
         self._kubernetes = kubernetes
         self._board = board
         self._metrics = metrics
-        self._permit = permit
-        self._write = write
-        self._carry_out = carry_out
-        self._read_back = read_back
         self._clock = clock
+        self._strokes = Strokes(board, metrics, permit, write, clock)
+        self._first_setup = FirstSetUp(self._strokes, carry_out, read_back)
 
     def certificate_seen(self, key: PairKey, role: Role, seen: SeenCertificate) -> None:
         """A unit showed a certificate that is trusted."""
@@ -133,80 +121,26 @@ class Writing:
 
     async def _make(self, work: UnitsWork, done: list[UnitChange]) -> None:
         """Make changes one by one; `done` gets those that were carried out."""
-        plan, until, together = work.plan, self._clock() + BATCH_SECONDS, _are_fresh(work)
-        unread: list[UnitChange] = []
-        changes = () if plan is None else plan.changes
-        for change in _batch(changes, work.memory.repetition, set_up=together):
+        planned, set_up = work.plan.changes if work.plan else (), are_fresh(work)
+        changes = self._in_time(_batch(planned, work.memory.repetition, set_up=set_up))
+        if set_up:
+            await self._first_setup.make(work, changes, done)
+            return
+        for change in changes:
             client = work.clients.get(change.role)
-            if not isinstance(client, Present) or self._clock() > until:
+            if not isinstance(client, Present):
                 break
-            if isinstance(change, Reboot):
-                await self._compare(work, unread, done)
-                unread = []
-            await self._before(work, change, together=together)
-            log.info("Writing to a unit: %s", in_words(change), extra={"unit": change.role.value})
-            self._permit()
-            work.memory.repetition.made(change)
-            await self._send(work, client.value, change, together=together)
-            if together and not isinstance(change, Reboot):
-                unread.append(change)
+            if isinstance(change, WriteMode):
+                await self._strokes.store(work, {change.role: with_mode(work, change)})
+            await self._strokes.make(work, client.value, change)
             done.append(change)
-            await self._after(work, change, together=together)
-        await self._compare(work, unread, done)
+            if isinstance(change, WriteSharedSecret):
+                await self._strokes.store(work, {change.role: with_secret(work, change)})
 
-    async def _send(self, work: UnitsWork, client: Caller, change: UnitChange, *, together: bool) -> None:
-        material = work.gathered.material if work.gathered is not None else Material()
-        if not isinstance(change, Reboot):
-            await (self._carry_out if together else self._write)(client, change, material)
-            return
-        # From here on it may be away, whatever becomes of the answer.
-        work.memory.reboots[change.role] = RebootUnderWay(change.boot, self._clock())
-        try:
-            await self._write(client, change, material)
-        except UnitFault as fault:
-            if not fault.sent:  # a reboot that the unit has not even heard of is none
-                work.memory.reboots.pop(change.role, None)
-            raise
-
-    async def _compare(self, work: UnitsWork, unread: Sequence[UnitChange], done: list[UnitChange]) -> None:
-        """Read back what was written without that."""
-        for role in Role:
-            client = work.clients.get(role)
-            written = [change for change in unread if change.role is role]
-            if not written or not isinstance(client, Present):
-                continue
-            try:
-                await self._read_back(client.value, written)
-            except WriteError:
-                done[:] = [change for change in done if change not in written]
-                raise
-
-    async def _before(self, work: UnitsWork, change: UnitChange, *, together: bool) -> None:
-        if not isinstance(change, WriteMode):
-            return
-        modes = _modes(work) if together else [change]
-        if not together or any(work.record(each.role).mode_written_at_boot != each.boot for each in modes):
-            records = {
-                each.role: replace(work.record(each.role), mode_written_at_boot=each.boot) for each in modes
-            }
-            await self._record(work, records)
-
-    async def _after(self, work: UnitsWork, change: UnitChange, *, together: bool) -> None:
-        if isinstance(change, WriteSharedSecret):
-            record = replace(work.record(change.role), secret_version=change.version)
-            # It is stored with the modes when those are next; else at once.
-            await self._record(work, {change.role: record}, store=not (together and _modes(work)))
-        if isinstance(change, Reboot):
-            self._metrics.on_reboot(*work.key, change.role)
-
-    async def _record(
-        self, work: UnitsWork, records: Mapping[Role, UnitRecord], *, store: bool = True
-    ) -> None:
-        """Store what has to be remembered of units, and go on only when it is stored."""
-        for role, record in records.items():
-            work.rows[role] = replace(work.rows[role], record=record)
-        if store and not await self._board.units(work.body, work.situation()):
-            raise KubernetesError(404, "NotFound", f"{work.key} is gone: nothing more is written")
+    def _in_time(self, changes: Iterable[UnitChange]) -> Iterator[UnitChange]:
+        """The changes for which there is time in one visit."""
+        until = self._clock() + BATCH_SECONDS
+        return itertools.takewhile(lambda _: self._clock() <= until, changes)
 
     async def _hold_on(self, work: UnitsWork) -> None:
         """Before anything on the units is ours: see to it that we get to clean up."""
@@ -240,19 +174,6 @@ class Writing:
         return Course(
             Obstacle(Reason.CHANGED_MEANWHILE, f"{message} It is read and planned anew."), after=None
         )
-
-
-def _are_fresh(work: UnitsWork) -> bool:
-    """Whether both units are, and run, in single mode without services: nobody is served by them."""
-    units = work.present.values()
-    return len(units) == len(Role) and all(
-        each.settings.mode is each.mode_in_force is Mode.SINGLE and each.services == Present(())
-        for each in units
-    )
-
-
-def _modes(work: UnitsWork) -> list[WriteMode]:
-    return [each for each in (work.plan.changes if work.plan else ()) if isinstance(each, WriteMode)]
 
 
 def _batch(
