@@ -69,26 +69,10 @@ class Course:
     rest: tuple[Change, ...]
 
 
-@dataclass
-class Work:
-    """One visit."""
+class PairAsRead:
+    """What every lane asks of a pair's object; base of what its visits carry along."""
 
-    key: PairKey
     body: JSON
-    target: PairTarget
-    memory: Memory
-    woken: bool
-    known: bool
-    woken_for: float = 0.0
-    """Seconds since it was woken last."""
-    status_fields: dict[str, Any] = field(default_factory=dict)
-    observation: Observation | None = None
-    publish: PairTarget | None = None
-    """The manifest as far as the units can answer."""
-    unpublished: tuple[str, ...] = ()
-    """Services of the manifest that are not in `publish` for that reason."""
-    progress: bool = False
-    """Something that was begun has come to a good end."""
 
     @property
     def annotations(self) -> JSON:
@@ -112,8 +96,30 @@ class Work:
 
     @property
     def forced(self) -> bool:
-        """Whether the pair is to be let go although something is left in Azure."""
+        """Whether the pair is to be let go whatever is left in Azure or on the units."""
         return bool(self.annotations.get(FORCE_DELETE) == "true")
+
+
+@dataclass
+class Work(PairAsRead):
+    """One visit."""
+
+    key: PairKey
+    body: JSON
+    target: PairTarget
+    memory: Memory
+    woken: bool
+    known: bool
+    woken_for: float = 0.0
+    """Seconds since it was woken last."""
+    status_fields: dict[str, Any] = field(default_factory=dict)
+    observation: Observation | None = None
+    publish: PairTarget | None = None
+    """The manifest as far as the units can answer."""
+    unpublished: tuple[str, ...] = ()
+    """Services of the manifest that are not in `publish` for that reason."""
+    progress: bool = False
+    """Something that was begun has come to a good end."""
 
     @property
     def finalizers(self) -> list[str]:

@@ -12,7 +12,7 @@ from loadmaster_ha.controller.status import Obstacle
 from loadmaster_ha.controller.status_units import UnitRow, UnitsSituation
 from loadmaster_ha.controller.unit_inputs import Gathered
 from loadmaster_ha.controller.unit_words import what_for
-from loadmaster_ha.controller.work import FORCE_DELETE, SWITCHOVER_TO, suspended_by
+from loadmaster_ha.controller.work import SWITCHOVER_TO, PairAsRead, suspended_by
 from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.domain.reading import Reading
 from loadmaster_ha.domain.unit_changes import UnitChange
@@ -116,7 +116,7 @@ class UnitsMemory:
 
 
 @dataclass
-class UnitsWork:
+class UnitsWork(PairAsRead):
     """One visit."""
 
     key: PairKey
@@ -137,30 +137,10 @@ class UnitsWork:
     switchover: SwitchoverStatus | None = None
 
     @property
-    def annotations(self) -> JSON:
-        """The pair's annotations."""
-        return self.body["metadata"].get("annotations") or {}
-
-    @property
     def switchover_to(self) -> str | None:
         """The switch-over that is asked for."""
         found = self.annotations.get(SWITCHOVER_TO)
         return None if found is None else str(found)
-
-    @property
-    def generation(self) -> int:
-        """The version of the manifest."""
-        return int(self.body["metadata"]["generation"])
-
-    @property
-    def deleting(self) -> bool:
-        """Whether the deletion was asked for."""
-        return bool(self.body["metadata"].get("deletionTimestamp"))
-
-    @property
-    def forced(self) -> bool:
-        """Whether the pair is to be let go whatever is left."""
-        return bool(self.annotations.get(FORCE_DELETE) == "true")
 
     @property
     def held(self) -> bool:
@@ -171,7 +151,7 @@ class UnitsWork:
     @property
     def was_synced(self) -> bool:
         """Whether all was as the present manifest wants it, by what is stored."""
-        stored = find((self.body.get("status") or {}).get("conditions") or (), ConditionType.HA_SYNCED)
+        stored = find(self.status.get("conditions") or (), ConditionType.HA_SYNCED)
         return (stored.get("status"), stored.get("observedGeneration")) == (
             ConditionStatus.TRUE.value,
             self.generation,
