@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -28,6 +29,10 @@ LEADS = "This replica leads"
 
 def leads(line):
     return line.get("message") == LEADS
+
+
+def says(words):
+    return lambda line: words in line.get("message", "")
 
 
 @contextlib.asynccontextmanager
@@ -214,6 +219,27 @@ async def test_drift_is_found_without_any_event(stage):
             await rig.pairs.condition("Reconciling", "False")
             assert_same(before, await world.snapshot(), "Azure after the repair")
             assert "DriftRepaired" in [event["reason"] for event in await rig.pairs.events()]
+
+
+async def test_a_hang_up_has_the_leader_look_at_all_pairs_again(stage):
+    async with rigged(stage, "hangup") as rig, replica(stage, rig, "waiting") as (standby, _):
+        world = await World(rig.arm, "hangup").build()
+        await rig.pairs.apply(manifest(world, rig.pairs.namespace))
+        await rig.pairs.ready()
+        await rig.pairs.condition("Reconciling", "False")
+        before, writes = await world.snapshot(), len(rig.proxy.writes)
+        await rig.arm.delete(f"{world.security_group}/securityRules/lm_web_probe")
+
+        os.kill(standby.pid, signal.SIGHUP)
+        await asyncio.to_thread(standby.wait_for_log, says("this one does not"), "it is not the leader's")
+        assert len(rig.proxy.writes) == writes, "it is not time yet: five minutes"
+
+        os.kill(rig.operator.pid, signal.SIGHUP)
+        async with asyncio.timeout(60):
+            while len(rig.proxy.writes) == writes:  # noqa: ASYNC110 - the operator is another process
+                await asyncio.sleep(0.2)
+        await rig.pairs.condition("Reconciling", "False")
+        assert_same(before, await world.snapshot(), "Azure after the repair")
 
 
 async def test_it_ends_cleanly_while_an_operation_runs(stage):

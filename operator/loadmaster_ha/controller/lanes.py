@@ -191,6 +191,11 @@ class Lanes:
         if self._units.knows(key) or (target is not None and is_managed(target.spec)):
             self._units_queue.wake(key)
 
+    def look_again(self) -> None:
+        """All pairs are to be visited as soon as their turn comes, by all that visit."""
+        for key in tuple(self._pairs.keys()):
+            self.changed(key)
+
     def forget(self, key: PairKey) -> None:
         """A pair is gone."""
         self._azure_queue.forget(key)

@@ -154,6 +154,7 @@ class Operator:
     async def run(self, stack: contextlib.AsyncExitStack) -> int:
         """Serve, wait for the Lease, work; the exit status."""
         stopped = _stop_signal()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._look_again)
         await stack.enter_async_context(self._kubernetes)
         stack.push_async_callback(self._sessions.close)
         stack.push_async_callback(self._lanes.close)
@@ -202,6 +203,14 @@ class Operator:
                 await asyncio.sleep(LIST_RETRY_SECONDS)
             else:
                 return
+
+    def _look_again(self) -> None:
+        """SIGHUP: somebody has mended what many pairs need, and does not want to wait for the next look."""
+        if self._lease.held:
+            log.info("Looking at all %d pairs again, as SIGHUP asks for", len(self._pairs.keys()))
+            self._lanes.look_again()
+        else:
+            log.info("SIGHUP is for the replica that leads; this one does not")
 
     async def _stop(self, work: "asyncio.Task[None]") -> int:
         """End the work in order: no new visits, finish those under way, give the Lease back."""

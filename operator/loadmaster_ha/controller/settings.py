@@ -236,6 +236,7 @@ def reference() -> str:
         "     `python -m loadmaster_ha.cli.reference`; do not edit. -->",
         "",
         "`loadmaster-operator run` takes these flags. Each is also an environment variable; the flag wins.",
+        "SIGHUP has the replica that leads look at all pairs again, now.",
         "Exit status: 0 after SIGTERM or SIGINT, 2 for a wrong flag or configuration, 1 for anything else",
         "(among them: another replica has taken over the Lease).",
         "",
