@@ -9,7 +9,8 @@ it knows of it (`Welcome`). From these, and nothing else:
   overwrites the one that has been running.
 * A store that was put back to an earlier state (a disk image) counts from that state on again, and its
   changes would be taken for the old ones that had these numbers. It is found by its *lives*, the marks of its
-  starts: the partner knows one that it does not. It takes a new identity, also for what was changed since.
+  starts, and by its numbers: the partner knows a mark, or has a change, that it does not know itself. It
+  takes a new identity, also for what was changed since.
 * Two stores with the same identity are copies of one image: they take new ones.
 """
 
@@ -87,17 +88,21 @@ class Welcome:
     """Up to which it has seen the other's changes."""
     retired: bool
     """The identity was given up by who had it."""
+    newest: int = -1
+    """The other's latest change that it has, though it may lack earlier ones; -1: none."""
 
     @classmethod
     def to(cls, store: Store, greeting: Greeting) -> "Welcome":
         """This store's answer."""
         identity, node = store.identity, greeting.node
-        return cls(identity.lives_of(node), identity.seen.get(node), node in identity.retired)
+        lives, seen, retired = identity.lives_of(node), identity.seen.get(node), node in identity.retired
+        # Under a name that both have, it is this store's own changes; they are told apart by new names.
+        return cls(lives, seen, retired, -1 if node == store.node else _newest(store, node))
 
     def to_json(self) -> dict[str, Any]:
         """As it travels."""
         lives = _lives_to_json(self.lives)
-        return {"lives": lives, "counter": self.counter, "retired": self.retired}
+        return {"lives": lives, "counter": self.counter, "retired": self.retired, "newest": self.newest}
 
     @classmethod
     def read(cls, value: Mapping[str, Any]) -> "Welcome":
@@ -106,10 +111,11 @@ class Welcome:
         Raises:
             ValueError: it is none.
         """
-        match value.get("counter"), value.get("retired"):
-            case int(counter), bool(retired):
-                return cls(read_lives(value.get("lives")), counter, retired)
-        raise ValueError("a welcome tells a counter, and whether the identity is retired")
+        # A release before this one does not tell the newest.
+        match value.get("counter"), value.get("retired"), value.get("newest", -1):
+            case int(counter), bool(retired), int(newest):
+                return cls(read_lives(value.get("lives")), counter, retired, newest)
+        raise ValueError("a welcome tells counters, and whether the identity is retired")
 
 
 def divided_at(mine: Lives, others: Lives) -> int | None:
@@ -135,9 +141,12 @@ def renewal(store: Store, sent: Greeting, partner: Greeting, welcome: Welcome) -
 
 
 def _divided(sent: Greeting, welcome: Welcome) -> bool:
-    if welcome.counter > sent.clock:
+    known, marks = {mark for mark, _ in welcome.lives}, {mark for mark, _ in sent.lives}
+    # Who has met this store has heard of a life before it heard of any change made in it.
+    unheard = [clock for mark, clock in sent.lives if mark not in known] if known & marks else []
+    # A partner that lacks something of before has seen all only up to that, whatever else it has.
+    if max(welcome.counter, welcome.newest) > min([sent.clock, *unheard]):
         return True
-    marks = {mark for mark, _ in sent.lives}
     # Starts before the first of those that are kept tell nothing.
     return any(mark not in marks and clock >= sent.lives[0][1] for mark, clock in welcome.lives)
 
@@ -184,6 +193,15 @@ def meet(store: Store, sent: Greeting, partner: Greeting) -> None:
     if identity != store.identity:
         store.write({}, identity)
     store.pending.refresh(store)
+
+
+def _newest(store: Store, node: str) -> int:
+    versions = (
+        version
+        for _, entity in (*synchronised(store), *store.tombstones.items())
+        for version in entity.versions
+    )
+    return max((version.counter for version in versions if version.node == node), default=-1)
 
 
 def _first_met(store: Store) -> int:

@@ -341,9 +341,14 @@ def test_a_newcomer_says_nothing_of_its_own_before_it_has_taken_everything_in(pa
 def image_of(pair, name, file):
     side = pair.side(name)
     side.store.close()
-    for source in side.path.parent.glob(f"{side.path.name}*"):
-        (pair.folder / source.name.replace(side.path.name, file)).write_bytes(source.read_bytes())
+    image_of_a_running(pair, name, file)
     setattr(pair, name, type(side)(side.path))
+
+
+def image_of_a_running(pair, name, file):
+    path = pair.side(name).path
+    for source in path.parent.glob(f"{path.name}*"):
+        (pair.folder / source.name.replace(path.name, file)).write_bytes(source.read_bytes())
 
 
 def test_a_unit_put_back_to_an_old_image_loses_nothing_and_brings_nothing_back(pair):
@@ -366,6 +371,25 @@ def test_a_unit_put_back_to_an_old_image_loses_nothing_and_brings_nothing_back(p
 
     ports = {key.split(":")[1] for _, key in same(pair)}
     assert ports == {"80/tcp", "81/tcp", "82/tcp"}
+    assert pair.a.store.node != old
+
+
+def test_a_unit_put_back_is_found_by_any_change_that_its_partner_has_of_later(pair):
+    pair.link()
+    pair.commit("a", service({"Index": 1}))
+    pair.compare()
+    image_of_a_running(pair, "a", "image.db")
+    pair.commit("a", service({"Index": 3}, "eth0:81/tcp"))  # no comparison, and no start, since the image
+    pair.cut()
+    old = pair.a.store.node
+    pair.replace("a", "image.db")
+    pair.a.store.commit([service({"Index": 4}, "eth0:82/tcp"), service({"Index": 5}, "eth0:83/tcp")])
+
+    pair.link()
+    pair.compare()
+
+    ports = {key.split(":")[1] for _, key in same(pair)}
+    assert ports == {"443/tcp", "81/tcp", "82/tcp", "83/tcp"}
     assert pair.a.store.node != old
 
 
