@@ -435,7 +435,8 @@ class UnitClient:
         if command.name in _MAY_DIE:
             self._restarted, self._went_down = self._clock(), False
         elif self._went_down:
-            self._restarted = None
+            self._restarted, self._went_down = None, False
+            self._pace.restarted()
         said = (answer.fields or {}).get("version")
         updated = self._offer is not None and isinstance(said, str) and said.strip() != self._offer.firmware
         if command.name in _NEW_FIRMWARE or updated:

@@ -55,6 +55,13 @@ class Pace:
         if not background:
             self._worked_at = max(self._worked_at, now)
 
+    def restarted(self) -> None:
+        """The unit has started anew: what it was called before, while it was down too, it does not remember.
+
+        The last call, by which that was found, counts.
+        """
+        self._starts, self._not_before = self._starts[-1:], -math.inf
+
     def back_off(self, now: float, seconds: float = BACK_OFF_SECONDS) -> None:
         """No call begins before `seconds` are over; never shortens an earlier one."""
         self._not_before = max(self._not_before, now + seconds)

@@ -407,6 +407,24 @@ async def test_a_unit_that_goes_down_is_neither_waited_for_nor_spared(client_of,
         assert late.value.reason is FaultReason.RATE_LIMITED
 
 
+async def test_what_a_unit_was_asked_before_its_restart_does_not_count_after_it(client_of):
+    """The clock stands still: who had to wait for the pace would wait for ever."""
+    async with LiteralUnit() as unit:
+        unit.answers = lambda _: DONE_V2 if len(unit.asked) == 1 else Drop()
+        client = await client_of(unit, version=Version.V2, clock=lambda: 100.0)
+        async with asyncio.timeout(30):
+            await client.call("reboot")
+            for _ in range(8):
+                with pytest.raises(UnitFault):
+                    await client.call("getall")
+            unit.answers = lambda _: DONE_V2
+            for _ in range(10):
+                await client.call("getall")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await client.call("getall")
+
+
 async def test_a_unit_that_goes_down_and_hangs_does_not_keep_others_from_asking(client_of):
     later = 0.0
     async with LiteralUnit() as unit:

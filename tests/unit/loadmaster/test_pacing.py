@@ -77,6 +77,18 @@ def test_after_a_dropped_connection_the_unit_is_left_alone_for_as_long_as_it_cou
     assert pace.wait(4.0) == 0
 
 
+def test_a_unit_that_has_started_anew_remembers_only_the_call_that_found_it():
+    pace = Pace()
+    for _ in range(9):
+        pace.started(1.0)
+    pace.back_off(1.0)
+    pace.started(1.5)
+    pace.restarted()
+
+    assert [begin(pace, 1.5) for _ in range(9)] == [1.5] * 9
+    assert pace.wait(1.5) == pytest.approx(1.0)
+
+
 def test_a_watcher_waits_until_a_unit_has_not_been_called_for_a_moment():
     pace = Pace()
     pace.started(5.0)
