@@ -77,6 +77,26 @@ async def test_a_process_that_dies_during_a_reboot_leaves_what_its_successor_end
         assert [unit.secret_writes for unit in pair.units] == [1, 1]
 
 
+async def test_a_unit_that_stays_away_after_its_reboot_is_told_and_gone_on_with_when_it_is_seen_to(stage):
+    habits = Habits(boot_seconds=3600.0)
+    async with appliance_pair(stage, "units-away", habits, reboot_timeout_seconds=10) as pair, polled(pair):
+        await pair.apply(services=[])
+        told = await pair.pairs.condition("Stalled", "True", "RebootOverdue")
+        for words in ("The master was told to reboot", "does not answer after 10 s", "serial console"):
+            assert words in told["message"]
+        required = await pair.pairs.condition("RebootRequired", "True")
+        assert "it waits until the master is back" in required["message"]
+        master, slave = pair.units
+        assert slave.boots == 0, "nobody else is rebooted meanwhile"
+
+        for unit in pair.units:
+            unit.switched_on.set()
+        found = await pair.synced()
+        assert condition(found, "Stalled")["status"] == "False"
+        assert pair.settings() == pair.wanted()
+        assert (master.boots, slave.boots) == (1, 1)
+
+
 async def test_a_new_shared_secret_is_written_to_both_once_and_reboots_nobody(stage):
     async with appliance_pair(stage, "units-rotation") as pair, polled(pair):
         await pair.apply(services=[])

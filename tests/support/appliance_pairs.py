@@ -94,12 +94,15 @@ class AppliancePair:
 
 @contextlib.asynccontextmanager
 async def appliance_pair(
-    stage: Stage, group: str, habits: Habits | None = None, *, lease_elsewhere: bool = False
+    stage: Stage, group: str, habits: Habits | None = None, **options: Any
 ) -> AsyncIterator[AppliancePair]:
-    """Give an operator, two fresh units, their Secrets, and the manifest, not applied yet."""
+    """Give an operator, two fresh units, their Secrets, and the manifest, not applied yet.
+
+    `options` are those of `rigged`.
+    """
     prefix = f"127.{random.randint(200, 254)}.{random.randint(0, 255)}"  # noqa: S311 - no secret
     async with contextlib.AsyncExitStack() as stack:
-        rig = await stack.enter_async_context(rigged(stage, group, lease_elsewhere=lease_elsewhere))
+        rig = await stack.enter_async_context(rigged(stage, group, **options))
         world = await World(rig.arm, group, prefix=prefix).build()
         units = []
         for number in (0, 1):

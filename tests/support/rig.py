@@ -67,12 +67,12 @@ class Rig:
 
 @asynccontextmanager
 async def rigged(
-    stage: Stage, name: str, *, lease_elsewhere: bool = False, confined: bool = False
+    stage: Stage, name: str, *, lease_elsewhere: bool = False, confined: bool = False, **settings: object
 ) -> AsyncIterator[Rig]:
     """Put a rig up in a new namespace, with sound credentials in the Secret `azure`; take it down again.
 
     With `lease_elsewhere` the operator is no guest of its pairs' namespace, which may then be deleted.
-    `confined`: its rights end at the namespace.
+    `confined`: its rights end at the namespace. `settings` are the operator's, by field of `Settings`.
     """
     directory = stage.directory / name
     async with (
@@ -83,7 +83,7 @@ async def rigged(
         lease_namespace = namespace
         if lease_elsewhere:
             lease_namespace = await asyncio.to_thread(stage.plane.create_namespace, f"{name}-operator")
-        flags: dict[str, object] = {"lease_namespace": lease_namespace}
+        flags: dict[str, object] = {"lease_namespace": lease_namespace, **settings}
         if confined:
             flags["kubeconfig"] = await asyncio.to_thread(
                 confined_kubeconfig, stage.plane, namespace, directory

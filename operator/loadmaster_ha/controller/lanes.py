@@ -155,6 +155,7 @@ class Lanes:
                 wake=self._wake_units,
             ),
             probe_source=settings.azure_probe_source,
+            longest_reboot=settings.reboot_timeout_seconds,
         )
         first, longest = UNITS_BACKOFF
         self._units_queue: WorkQueue[PairKey] = WorkQueue(

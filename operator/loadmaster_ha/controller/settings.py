@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from loadmaster_ha.domain.ha import PROBE_SOURCE
+from loadmaster_ha.planning.units.observation import LONGEST_REBOOT_SECONDS
 
 RESYNC_FLOOR: Final = 30
+
+SHORTEST_REBOOT: Final = 10
+"""Seconds; below it each reboot would be overdue."""
 
 CLOUDS: Final = ("Public", "China", "USGovernment", "Custom")
 
@@ -81,6 +85,13 @@ class Settings:
         metavar="SECONDS",
     )
     concurrency: int = _flag(8, int, "How many pairs are worked on at the same time", metavar="N")
+    reboot_timeout_seconds: float = _flag(
+        LONGEST_REBOOT_SECONDS,
+        float,
+        "How long a unit that was told to reboot may stay away before a person is asked to look at it; at "
+        f"least {SHORTEST_REBOOT}",
+        metavar="SECONDS",
+    )
     azure_cloud: str = _flag(
         "Public",
         str,
@@ -148,6 +159,11 @@ class Settings:
                 "--lease-retry-seconds (with a fifth of spread) must be below "
                 "--lease-renew-deadline-seconds, and that below --lease-duration-seconds: else two replicas "
                 "could write at the same time"
+            )
+        if not self.reboot_timeout_seconds >= SHORTEST_REBOOT:  # NaN is not either
+            raise InvalidSettings(
+                f"--reboot-timeout-seconds is {self.reboot_timeout_seconds:g}, but must be at least "
+                f"{SHORTEST_REBOOT}: a node agent needs some seconds, an appliance about five minutes"
             )
         if self.grace_seconds < 0:
             raise InvalidSettings(f"--grace-seconds is {self.grace_seconds:g}, but cannot be negative")

@@ -206,6 +206,10 @@ PROVOKED_BY = {
         "integration/test_units_course.py",
         "test_credentials_that_were_refused_are_not_tried_again_by_the_next_process",
     ): (*of("calls", "Unauthorized"),),
+    (
+        "integration/test_units_course.py",
+        "test_a_unit_that_stays_away_after_its_reboot_is_told_and_gone_on_with_when_it_is_seen_to",
+    ): (*of("units", "RebootOverdue"),),
     ("integration/test_units_endpoints.py", "test_endpoints_are_followed_while_another_service_cannot_be"): (
         *of("services", "RealServersNotFound"),
     ),
@@ -218,10 +222,6 @@ PROVOKED_BY = {
 
 NOT_PROVOKED = {
     ("controller", "InternalError"): "a bug of the operator's: there is none to show",
-    (
-        "units",
-        "RebootOverdue",
-    ): "comes after 15 minutes of a real clock: tests/unit and tests/simulation have one of their own",
     ("units", "StillPublished"): "a second lock: the lane asks the planner only once Azure is clean",
 }
 """Reason -> why no test with real parts shows it."""

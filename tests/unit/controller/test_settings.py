@@ -54,6 +54,8 @@ def test_a_custom_cloud_takes_its_endpoints():
     ("given", "says"),
     [
         ({"resync_seconds": 29.9}, "--resync-seconds"),
+        ({"reboot_timeout_seconds": 9.9}, "--reboot-timeout-seconds"),
+        ({"reboot_timeout_seconds": float("nan")}, "--reboot-timeout-seconds"),
         ({"concurrency": 0}, "--concurrency"),
         ({"concurrency": 65}, "--concurrency"),
         ({"lease_renew_deadline_seconds": 15.0}, "--lease-renew-deadline-seconds"),

@@ -293,6 +293,8 @@ def test_while_a_unit_reboots_nothing_else_does_and_the_words_say_what_is_waited
     assert "waits until the master is back" in found.reboots_owed[S]
     late = plan(seen(gone, slave, secret="v1", reboots=told), now=1100.0)
     assert reasons(late, Severity.BLOCKING) == [Reason.REBOOT_OVERDUE]
+    slow = replace(units_target(secret="v1"), longest_reboot=3600.0)
+    assert reasons(plan(seen(gone, slave, secret="v1", reboots=told), slow, now=1100.0)) == [Reason.REBOOTING]
 
 
 def test_a_unit_that_was_told_to_reboot_and_still_answers_is_not_written_to():

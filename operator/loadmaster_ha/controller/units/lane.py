@@ -55,7 +55,12 @@ from loadmaster_ha.planning.pair import conflicts
 from loadmaster_ha.planning.target import PairTarget
 from loadmaster_ha.planning.units.check_port import azure_check_port
 from loadmaster_ha.planning.units.marks import Marks
-from loadmaster_ha.planning.units.observation import UnitRecord, UnitsObservation, UnitsTarget
+from loadmaster_ha.planning.units.observation import (
+    LONGEST_REBOOT_SECONDS,
+    UnitRecord,
+    UnitsObservation,
+    UnitsTarget,
+)
 from loadmaster_ha.planning.units.pair import plan, plan_deletion
 from loadmaster_ha.planning.units.publishing import is_managed
 from loadmaster_ha.planning.units.reasons import Reason as UnitReason
@@ -87,6 +92,7 @@ class UnitsController(Visitor):
         writing: Writing,
         switching: Switching,
         probe_source: str,
+        longest_reboot: float = LONGEST_REBOOT_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(log)
@@ -101,6 +107,7 @@ class UnitsController(Visitor):
         self._writing = writing
         self._switching = switching
         self._probe_source = probe_source
+        self._longest_reboot = longest_reboot
         self._clock = clock
         self._memories: dict[PairKey, UnitsMemory] = {}
 
@@ -247,6 +254,7 @@ class UnitsController(Visitor):
             certificates=gathered.certificates,
             endpoints=gathered.endpoints,
             probe_source=self._probe_source,
+            longest_reboot=self._longest_reboot,
         )
         work.observation = UnitsObservation(
             units=work.facts,

@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Final
 
 from loadmaster_ha.domain.ha import PROBE_SOURCE, Role
 from loadmaster_ha.domain.reading import Absent, Reading
 from loadmaster_ha.domain.units import UnitFacts
 from loadmaster_ha.domain.virtual_services import Protocol, RealServer
 from loadmaster_ha.planning.target import PairTarget
+
+LONGEST_REBOOT_SECONDS: Final = 900.0
+"""Where the operator is not told else; the guide (10.4) says that five minutes are usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +53,12 @@ class Publication:
     """Something of ours in Azure that leads, or lets in, to a published service on the units."""
 
     service: str
-    """Its name in the manifest, also of one that the manifest no longer has."""
+    """Its name in the manifest, also of one that the manifest no longer has; of an opening perhaps cut."""
     protocol: Protocol
     port: int | None
     """On the units; None: every port."""
     arm: str | None = None
     """The units' interface, by its name in the manifest; None: cannot be told."""
-    cut: bool = False
-    """`service` is only the beginning of the name: names in Azure are cut where they would be too long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,8 @@ class UnitsTarget:
     """By service: the real servers of each service whose manifest refers to Kubernetes for them."""
     probe_source: str = PROBE_SOURCE
     """Where the balancer's probes come from; another address in emulated clouds only."""
+    longest_reboot: float = LONGEST_REBOOT_SECONDS
+    """Seconds after which a person is asked to look at a unit that was told to reboot."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ what is observed and recorded; what the operator remembers of a reboot under way
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 from loadmaster_ha.domain.findings import Finding
 from loadmaster_ha.domain.ha import Mode, Role
@@ -16,9 +15,6 @@ from loadmaster_ha.domain.units import ObservedState
 from loadmaster_ha.planning.units.reasons import Reason, finding
 from loadmaster_ha.planning.units.situation import Member, Situation
 from loadmaster_ha.resources.loadmasterpair import Reboots
-
-LONGEST_REBOOT_SECONDS: Final = 900.0
-"""After this a person is asked to look at the unit; the guide (10.4) says that five minutes are usual."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +84,15 @@ def _impediments(situation: Situation, partner: Member, serving: Member) -> Iter
 def waiting(situation: Situation) -> Outlook | None:
     """What to say while a unit reboots; None when none does."""
     for role, told in situation.rebooting.items():
-        left = told.since + LONGEST_REBOOT_SECONDS - situation.now
+        longest = situation.target.longest_reboot
+        left = told.since + longest - situation.now
         words = f"The {role.lower()} was told to reboot"
         owed = ((role, "it reboots"), *_waiting_for(situation, role))
         subject = f"spec.{role.lower()}"
         if left <= 0:
-            what = f"{words} and does not answer yet"
+            what = f"{words} and does not answer after {longest:g} s"
             return Outlook(owed=owed, findings=(finding(Reason.REBOOT_OVERDUE, subject, what),))
-        what = f"{words}; waiting at most {int(LONGEST_REBOOT_SECONDS)} s until it answers again"
+        what = f"{words}; waiting at most {longest:g} s until it answers again"
         return Outlook(owed=owed, findings=(finding(Reason.REBOOTING, subject, what),), look_again=left)
     return None
 
