@@ -23,7 +23,8 @@ DEFAULT_DRAIN: int = Wanted().drain_seconds
 def plan_leaving(view: View, parts: Iterable[Part], *, deleting: bool = False) -> Part:
     """Plan what becomes of ours that the manifest does not want where they are; all of ours when deleting."""
     leaving = Part()
-    settled = {part.name for part in parts if part.settled}
+    places = {part.name: part.place for part in parts if part.place is not None}
+    handed_over = {view.key_of(each) for each in view.spec.services if each.virtual_service is None}
     for have in view.services:
         name = service_of(have.nickname)
         if name is None or view.marks.whose(have.nickname) is not Whose.OURS:
@@ -32,12 +33,14 @@ def plan_leaving(view: View, parts: Iterable[Part], *, deleting: bool = False) -
         if deleting:
             # Its balancer is gone with the last flow that it forwarded: there is nobody to wait for.
             _leave(view, name, have, leaving, drain_seconds=0)
-        elif service is None:
+        elif service is None and have.key in places.values():
+            continue  # it serves on by another name
+        elif service is None and have.key not in handed_over:
             _leave(view, name, have, leaving)
-        elif service.virtual_service is None:
+        elif service is None or service.virtual_service is None:
             what = f"Virtual service {have.nickname} ({have.key}) is not in the manifest any more"
             leaving.findings.append(finding(ServiceReason.LEFT_ALONE, _subject(view, name), what))
-        elif have.key != view.key_of(service) and name in settled:
+        elif have.key != view.key_of(service) and name in places:
             _leave(view, name, have, leaving)
     return leaving
 
@@ -46,7 +49,7 @@ def _leave(
     view: View, name: str, have: VirtualService, part: Part, *, drain_seconds: int | None = None
 ) -> None:
     told = f"Virtual service {have.nickname} ({have.key}) is to be removed"
-    if view.is_led_to(name, have.key):
+    if view.is_led_to(have.key):
         part.findings.append(
             finding(ServiceReason.STILL_PUBLISHED, _subject(view, name), f"{told}: {_why_not(view)}")
         )

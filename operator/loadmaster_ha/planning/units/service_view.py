@@ -58,8 +58,8 @@ class View:
         address = self.target.arm_addresses.get((self.role, self.arm_of(service)))
         return None if address is None else ServiceKey(address, port_of(service), protocol_of(service))
 
-    def is_led_to(self, service: str, key: ServiceKey) -> bool:
-        """Whether Azure leads, or for all that is known may lead, to a virtual service."""
+    def is_led_to(self, key: ServiceKey) -> bool:
+        """Whether Azure leads, or for all that is known may lead, to a virtual service; in whosever name."""
         publications = self.observation.published
         if not isinstance(publications, Present):
             return True
@@ -69,9 +69,7 @@ class View:
             if role is self.role and address == key.address
         ]
         return any(
-            leads_to(found, service, key.protocol, key.port, arm)
-            for found in publications.value
-            for arm in arms
+            leads_to(found, key.protocol, key.port, arm) for found in publications.value for arm in arms
         )
 
 
@@ -84,12 +82,15 @@ class Part:
     draining: set[str] = field(default_factory=set)
     look_again: float | None = None
     ready: bool = False
+    """It can answer, by what was observed."""
+    ready_when_made: bool = False
+    """It can, once the changes are made, if it cannot yet."""
     name: str = ""
     """The service; empty for the part of those that go."""
     path: str = ""
     """The service's field path."""
-    settled: bool = False
-    """Its virtual service is where it is wanted, so that those elsewhere can go."""
+    place: ServiceKey | None = None
+    """Where it is wanted, once a virtual service of ours is there, so that those elsewhere can go."""
 
     def wait(self, seconds: float | None) -> None:
         """Look again at least then."""
