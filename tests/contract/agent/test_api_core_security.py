@@ -267,21 +267,63 @@ async def test_a_body_that_is_too_large_is_refused_before_it_is_read(api):
     assert b"are taken at most" in reply
 
 
-async def test_more_connections_than_allowed_are_closed_and_those_that_are_there_go_on(tmp_path):
-    async with served(tmp_path, Limits(connections=2)) as api:
+def hold(port):
+    """A connection on which nothing is asked yet."""
+    return trusting().wrap_socket(socket.create_connection((ADDRESS, port), 10))
 
-        def hold():
-            return trusting().wrap_socket(socket.create_connection((ADDRESS, api.port), 10))
 
-        held = [await asyncio.to_thread(hold) for _ in range(2)]
-        third = await asyncio.to_thread(raw, api.port, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        await asyncio.to_thread(held[0].sendall, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        first = await asyncio.to_thread(held[0].recv, 100)
+def ask(held, request):
+    held.sendall(request)
+    return held.recv(100)
+
+
+async def test_more_connections_than_allowed_are_closed_and_known_clients_go_on(tmp_path):
+    async with served(tmp_path, Limits(connections=2, calls=1000)) as api:
+        credentials = api.basic()["Authorization"]
+        request = f"GET /access/get?param=version HTTP/1.1\r\nHost: x\r\nAuthorization: {credentials}\r\n\r\n"
+        held = [await asyncio.to_thread(hold, api.port) for _ in range(2)]
+        for each in held:
+            assert (await asyncio.to_thread(ask, each, request.encode())).startswith(b"HTTP/1.1 200")
+        with pytest.raises(OSError, match=r"EOF|reset"):
+            await asyncio.to_thread(hold, api.port)
+        again = await asyncio.to_thread(ask, held[0], request.encode())
         for each in held:
             each.close()
 
-    assert third == b""
-    assert first.startswith(b"HTTP/1.1 404")
+    assert again, "it is not closed for the sake of the third"
+
+
+async def test_strangers_that_take_all_connections_do_not_keep_known_clients_out(tmp_path):
+    async with served(tmp_path, Limits(connections=4, calls=1000)) as api:
+        idle = [await asyncio.to_thread(hold, api.port) for _ in range(2)]
+        slow = [await asyncio.to_thread(hold, api.port) for _ in range(2)]
+        for each in slow:
+            each.sendall(b"POST /accessv2 HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+        replies = [await api.v1("get", param="version") for _ in range(8)]
+        for each in (*idle, *slow):
+            each.close()
+
+    assert [each.status for each in replies] == [200] * 8
+
+
+async def test_connections_without_a_handshake_are_few_and_keep_nobody_out(tmp_path):
+    async with served(tmp_path, Limits(handshakes=3, handshake_seconds=600.0, calls=1000)) as api:
+        mute = [socket.create_connection((ADDRESS, api.port), 10) for _ in range(12)]
+        version = await api.v1("get", param="version")
+        ended = [each for each in mute[:9] if await asyncio.to_thread(_is_ended, each)]
+        for each in mute:
+            each.close()
+
+    assert version.status == 200
+    assert len(ended) == 9, "the oldest make room"
+
+
+def _is_ended(connection):
+    connection.settimeout(20)
+    try:
+        return connection.recv(1) == b""
+    except ConnectionError:
+        return True
 
 
 async def test_old_tls_is_refused(api):

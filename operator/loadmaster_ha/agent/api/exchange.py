@@ -8,7 +8,7 @@ unit's state, 503 overloaded, out of time, or the store cannot be written.
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -53,12 +53,13 @@ class Resources:
 
 
 class Exchange:
-    """Does one request."""
+    """Does one request; `known` is called as soon as it is clear whose it is."""
 
-    def __init__(self, request: web.BaseRequest, resources: Resources) -> None:
+    def __init__(self, request: web.BaseRequest, resources: Resources, known: Callable[[], None]) -> None:
         self._request = request
         self._resources = resources
         self._unit = resources.unit
+        self._known = known
         self._client = request.remote or ""
         path = request.rel_url.raw_path
         self._path = path
@@ -175,6 +176,7 @@ class Exchange:
         user = await self._resources.authenticator.authenticate(credentials, self._client)
         self._caller = f"{user.name} at {self._client}"
         self.authenticated = True
+        self._known()
         return user
 
     def _refuse_while_disabled(self, command: str, raw: Mapping[str, Json]) -> None:

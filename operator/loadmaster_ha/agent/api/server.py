@@ -1,8 +1,9 @@
-"""The HTTPS server of the management API: connections, limits, versions, and turning answers into HTTP.
+"""The HTTPS server of the management API: limits, versions, and turning answers into HTTP.
 
 One request goes through here in the order that costs a stranger most and us least: rate limit, path, whether
 the API is on, credentials, and only then the body of an upload, the command and its handler (`dispatch`).
-What the bytes mean is `loadmaster.v1` and `v2`; who calls is `authentication`.
+How connections come in is `entrance`; what the bytes mean is `loadmaster.v1` and `v2`; who calls is
+`authentication`.
 """
 
 import asyncio
@@ -11,11 +12,12 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
 from loadmaster_ha.agent.api.authentication import Authenticator
+from loadmaster_ha.agent.api.entrance import Entrance
 from loadmaster_ha.agent.api.exchange import Exchange, Resources
 from loadmaster_ha.agent.api.rate_limit import RateLimit
 from loadmaster_ha.agent.api.unit import Unit
@@ -32,7 +34,9 @@ class Limits:
     """What one client may cost."""
 
     connections: int = 200
-    """At a time; further ones are closed at once."""
+    """At a time. A further one displaces the oldest of a stranger, and is closed at once if there is none."""
+    handshakes: int = 32
+    """Of TLS, at a time. A further one displaces the one that has taken longest."""
     handshake_seconds: float = 10.0
     request_seconds: float = 10.0
     """From the end of the handshake to the end of the first request's head."""
@@ -57,10 +61,15 @@ class ManagementServer:
     ) -> None:
         self._context = server_context(identity)
         self._limits = limits or Limits()
+        self._entrance = Entrance(
+            self._context,
+            self._connection,
+            handshakes=self._limits.handshakes,
+            handshake_seconds=self._limits.handshake_seconds,
+        )
         self._rate = RateLimit(clock, calls=self._limits.calls, seconds=self._limits.call_seconds)
         self._resources = Resources(unit, Authenticator(unit.settings, clock), self._limits.body_seconds)
-        self._server: asyncio.Server | None = None
-        self._web = web.Server(
+        self._web = _Connections(
             self._handle,
             access_log=None,
             keepalive_timeout=self._limits.idle_seconds,
@@ -69,7 +78,6 @@ class ManagementServer:
             max_line_size=8190,
             max_field_size=8190,
         )
-        self._silent: set[web.RequestHandler] = set()
         self._clock = clock
         self._warned = -math.inf
 
@@ -79,17 +87,7 @@ class ManagementServer:
         Raises:
             OSError: the address or the port cannot be had.
         """
-        self._server = await asyncio.get_running_loop().create_server(
-            self._connection,
-            address,
-            port,
-            ssl=self._context,
-            ssl_handshake_timeout=self._limits.handshake_seconds,
-            reuse_address=True,
-            backlog=64,
-        )
-        bound: int = self._server.sockets[0].getsockname()[1]
-        return bound
+        return self._entrance.open(address, port)
 
     def use_certificate(self, identity: Identity) -> None:
         """Show this certificate from the next handshake on; connections that are there keep theirs."""
@@ -97,31 +95,35 @@ class ManagementServer:
 
     async def stop(self, grace_seconds: float = 5.0) -> None:
         """Take no new connections and let the requests under way end."""
-        if self._server is not None:
-            self._server.close()
+        await self._entrance.close()
         for connection in self._web.connections:
             connection.close()  # those that only wait for the next request would be waited for
         await self._web.shutdown(grace_seconds)
 
-    def _connection(self) -> asyncio.BaseProtocol:
-        if len(self._web.connections) >= self._limits.connections:
-            return _Refusal()
+    def _connection(self) -> asyncio.Protocol | None:
+        if len(self._web.connections) >= self._limits.connections and not self._displace_a_stranger():
+            return None
         protocol = self._web()
-        self._silent.add(protocol)
-        loop = asyncio.get_running_loop()
         # aiohttp limits the time between requests, not that of the first one's head.
         allowed = self._limits.handshake_seconds + self._limits.request_seconds
-        loop.call_later(allowed, self._abort_if_silent, protocol)
+        asyncio.get_running_loop().call_later(allowed, self._abort_if_silent, protocol)
         return protocol
 
+    def _displace_a_stranger(self) -> bool:
+        """Whether there was one: a connection that nobody has logged in on yet."""
+        for protocol in self._web.connections:
+            transport = protocol.transport
+            if protocol not in self._web.known and transport is not None and not transport.is_closing():
+                transport.abort()
+                return True
+        return False
+
     def _abort_if_silent(self, protocol: web.RequestHandler) -> None:
-        if protocol in self._silent:
-            self._silent.discard(protocol)
-            if protocol.transport is not None:
-                protocol.transport.abort()
+        if protocol not in self._web.asked and protocol.transport is not None:
+            protocol.transport.abort()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        self._silent.discard(request.protocol)
+        self._web.asked.add(request.protocol)
         client = request.remote or ""
         if not self._rate.allows(client):
             # As the appliance does: no answer, the connection ends.
@@ -129,7 +131,7 @@ class ManagementServer:
             if request.transport is not None:
                 request.transport.abort()
             return web.Response(status=503)
-        exchange = Exchange(request, self._resources)
+        exchange = Exchange(request, self._resources, lambda: self._web.known.add(request.protocol))
         body = await exchange.answer()
         return _response(body, keep=exchange.authenticated)
 
@@ -142,13 +144,21 @@ class ManagementServer:
             _LOG.warning("More than %d calls in %g s from %s: connection closed.", calls, seconds, client)
 
 
-class _Refusal(asyncio.Protocol):
-    """Of a connection too many: it is closed as soon as it is there."""
+class _Connections(web.Server):
+    """aiohttp's connections, and what came of each."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Close it."""
-        if isinstance(transport, asyncio.WriteTransport):
-            transport.abort()
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.asked: set[web.RequestHandler] = set()
+        """On which a request has come."""
+        self.known: set[web.RequestHandler] = set()
+        """On which somebody has logged in."""
+
+    def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
+        """Forget it."""
+        self.asked.discard(handler)
+        self.known.discard(handler)
+        super().connection_lost(handler, exc)
 
 
 def _response(body: Body, *, keep: bool) -> web.Response:
