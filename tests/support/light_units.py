@@ -73,6 +73,8 @@ class Unit:
     settings_revision: int = 1
     settings: JSON = field(default_factory=dict)
     """Fields of `getazurehaparams` that differ from what is wanted."""
+    linked: bool = True
+    """It hears its partner."""
     silent: bool = False
     """Its health port takes questions and answers none."""
     waiting: set[asyncio.Future[None]] = field(default_factory=set)
@@ -91,6 +93,9 @@ class Unit:
         self.state, self.reason, self.revision = state, reason, self.revision + 1
         self.active_since = time.monotonic()
         self.tell()
+        if self.partner.linked:  # it hears of it at once
+            self.partner.revision += 1
+            self.partner.tell()
 
     def change_settings(self) -> None:
         """Somebody changes a setting."""
@@ -307,8 +312,7 @@ class _Management(asyncio.Protocol):
                 await future
         unit.waiting.discard(future)
 
-    @staticmethod
-    def _status(unit: Unit) -> JSON:
+    def _status(self, unit: Unit) -> JSON:
         active = unit.state == "Active"
         return {
             "revision": unit.revision,
@@ -320,10 +324,10 @@ class _Management(asyncio.Protocol):
             "activeseconds": int(time.monotonic() - unit.active_since) if active else 0,
             "draining": False,
             "held": False,
-            "partnerconnected": True,
+            "partnerconnected": unit.linked,
             "partner": unit.partner.address,
-            "partnermode": unit.partner.role,
-            "partnerstate": unit.partner.state,
+            "partnermode": unit.partner.role if unit.linked else None,
+            "partnerstate": unit.partner.state if unit.linked else None,
             "linkbytesin": 1000,
             "linkbytesout": 1000,
             "linkrefusals": [],
@@ -331,9 +335,21 @@ class _Management(asyncio.Protocol):
             "version": VERSION,
             "boottime": "Mon, 23 Nov 26 08:00:00 UTC",
             "notices": [],
+            "serialnumber": self._parameter(unit, "serialnumber"),
+            "activetime": "0",
+            **{_IN_STATUS.get(name, name): value for name, value in self._parameters(unit).items()},
+            "frontend": frontend_address(unit.pair.number),
+            **_PROBE,
         }
 
 
+_IN_STATUS = {
+    "HaMode": "hamode",
+    "HaPrefered": "haprefered",
+    "Partner": "hapartner",
+    "Port": "haport",
+    "HealthCheckAllInterfaces": "hacheckallinterfaces",
+}
 _PROBE = {"probesource": "168.63.129.16", "probeinterval": 5, "probethreshold": 2}
 _SERVICE = {
     "Index": 1,

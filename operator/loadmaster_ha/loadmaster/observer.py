@@ -63,6 +63,15 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentSaid:
+    """What a node agent answers to a question that it kept."""
+
+    status: AgentStatus
+    settings: HighAvailabilitySettings | None
+    """None: an older agent, which does not tell them there."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServiceState:
     """Whether a virtual service serves, in the unit's own words (Up, Down, Disabled, Sick ...)."""
 
@@ -260,13 +269,14 @@ async def begin_to_watch(client: Caller, since: int, seconds: int = WATCH_SECOND
     )
 
 
-async def agent_said(waiting: Waiting) -> AgentStatus:
+async def agent_said(waiting: Waiting) -> AgentSaid:
     """What a node agent says in the end.
 
     Raises:
         UnitFault: it could not be asked, or went away meanwhile.
     """
-    return agent_status.status((await waiting.answer()).fields)
+    told = (await waiting.answer()).fields
+    return AgentSaid(agent_status.status(told), agent_status.settings(told))
 
 
 async def service_states(client: Caller) -> Mapping[str, ServiceState]:

@@ -189,7 +189,7 @@ async def test_an_own_lack_of_means_is_never_taken_for_the_others_silence(monkey
         raise OSError(24, "Too many open files")
 
     port = HealthPort("127.0.0.1", 1)
-    monkeypatch.setattr(port, "_connect", no_descriptor)
+    monkeypatch.setattr(health_port._Connection, "open", no_descriptor)
     with pytest.raises(CannotAsk):
         await port.ask()
 
@@ -199,7 +199,7 @@ async def test_an_unreachable_network_is_said_to_be_unreachable(monkeypatch):
         raise OSError(113, "No route to host")
 
     port = HealthPort("127.0.0.1", 1)
-    monkeypatch.setattr(port, "_connect", no_route)
+    monkeypatch.setattr(health_port._Connection, "open", no_route)
     assert await port.ask() == Said(None, silence=Silence.UNREACHABLE)
 
 

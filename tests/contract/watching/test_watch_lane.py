@@ -13,7 +13,7 @@ from loadmaster_ha.controller.kubernetes import KubernetesError
 from loadmaster_ha.controller.lease import LeaseLost
 from loadmaster_ha.controller.registry import PairKey
 from loadmaster_ha.controller.watching import lane as lanes
-from loadmaster_ha.controller.watching import pair_watch
+from loadmaster_ha.controller.watching import management, pair_watch
 from loadmaster_ha.controller.watching.lane import WatchLane
 from loadmaster_ha.controller.watching.model import StoredWatch, WatchedService, WatchFacts
 from loadmaster_ha.controller.watching.schedule import Pace
@@ -187,16 +187,64 @@ async def test_a_healthy_pair_is_told_once_with_everything_about_it(certificate)
         assert value(pair.metrics, 'loadmaster_service_up{namespace="edge",pair="web",service="https"}') == 1
 
 
-async def test_a_pair_at_rest_is_watched_without_a_task_of_its_own(certificate):
+def questions(pair):
+    """Which units keep a question of the operator's."""
+    return {Role(role) for role, unit in pair.units.pairs[0].units.items() if unit.waiting}
+
+
+@pytest.fixture
+def short_rounds(monkeypatch):
+    """Pairs come to rest within the safety limit."""
+    monkeypatch.setattr(management, "ROUND_SECONDS", 4.0)
+    monkeypatch.setattr(management, "SHORTEST_FIRST", 0.5)
+    monkeypatch.setattr(pair_watch, "RESTLESS_SECONDS", 2.0)
+
+
+@pytest.mark.usefixtures("short_rounds")
+async def test_a_pair_at_rest_is_watched_by_one_question_and_without_a_task_of_its_own(certificate):
     async with watching(certificate) as pair:
         await pair.until(healthy)
-        units = pair.units.pairs[0].units.values()
 
         def at_rest():
             tasks = [each for each in asyncio.all_tasks() if str(WEB) in each.get_name()]
-            return not tasks and all(unit.waiting for unit in units)
+            return not tasks and questions(pair) == {Role.SLAVE}
 
         await eventually(at_rest)
+        asked = {role: len(told) for role, told in pair.revisions.items()}
+        await eventually(lambda: all(len(pair.revisions[role]) > asked[role] + 1 for role in Role))
+
+
+@pytest.mark.usefixtures("short_rounds")
+async def test_of_an_active_unit_that_nothing_is_asked_of_its_standby_tells(certificate, monkeypatch):
+    async with watching(certificate) as pair:
+        await pair.until(healthy)
+        await eventually(lambda: questions(pair) == {Role.SLAVE})
+        monkeypatch.setattr(management, "ROUND_SECONDS", 3600.0)
+        rounds = pair.lane._watched[WEB].rounds[Role.MASTER]
+        await eventually(lambda: rounds._pause > PATIENCE)  # it would not be asked again in this test
+        for poll in pair.lane._polls_of(WEB):
+            pair.lane._timetable.remove(poll)
+        pair.units.pairs[0].units["Master"].turn("Failed", "HAProxyDown")
+        track = pair.lane._watched[WEB].watch.units[Role.MASTER]
+        await eventually(lambda: track.agent.state is ObservedState.FAILED)
+        assert track.agent.reason == "HAProxyDown"
+
+
+@pytest.mark.usefixtures("short_rounds")
+async def test_a_standby_that_cannot_tell_of_its_partner_is_not_relied_upon(certificate):
+    async with watching(certificate) as pair:
+        await pair.until(healthy)
+        await eventually(lambda: questions(pair) == {Role.SLAVE})
+        slave = pair.units.pairs[0].units["Slave"]
+        slave.linked = False
+        slave.turn("Standby", "PartnerUnreachable")
+        await eventually(lambda: questions(pair) == set(Role))
+        slave.linked = True
+        slave.turn("Standby", "PartnerActive")
+        await eventually(lambda: questions(pair) == {Role.SLAVE})
+        pair.refused = Unknown("SecretNotFound", "gone")
+        slave.turn("Standby", "PartnerActive")
+        await eventually(lambda: not pair.lane._watched[WEB].watch.told_by_partner(Role.MASTER, 1e9))
 
 
 async def test_a_pair_that_goes_at_once_leaves_nothing_behind(certificate):

@@ -6,10 +6,12 @@ that has become the standby, so only a new connection tells who is served now.
 """
 
 import asyncio
+import contextlib
 import errno
 import logging
+import socket
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from loadmaster_ha.controller.watching.http_status import NotHTTP, StatusReader
 from loadmaster_ha.planning.diagnosis.model import Silence
@@ -20,6 +22,9 @@ ANSWER_SECONDS: Final = 2.0
 """From the question (connecting included) to the status."""
 
 USER_AGENT: Final = "loadmaster-operator"
+
+_PIECE: Final = 4096
+"""Bytes that are read at a time: an answer, as a rule."""
 
 _UNREACHABLE: Final = frozenset(
     {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EACCES, errno.EPERM}
@@ -43,85 +48,85 @@ class Said:
     """Set when there is no code."""
 
 
-class _Connection(asyncio.Protocol):
-    """One connection; at most one question at a time."""
+class _Connection:
+    """One connection; at most one question at a time.
 
-    def __init__(self) -> None:
-        self.transport: asyncio.Transport | None = None
-        self.reader: StatusReader | None = None
-        self.answered: asyncio.Future[Said] | None = None
+    A bare socket: asyncio's transports are cycles of references, and of some hundred that end in each second
+    the garbage collector leaves megabytes behind.
+    """
+
+    __slots__ = ("_plain", "heard", "reader")
+
+    def __init__(self, plain: socket.socket) -> None:
+        self._plain = plain
+        self.reader = StatusReader()
         self.heard = False
         """Whether anything has come since the question."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - TCP
-        self.transport = transport
+    @classmethod
+    async def open(cls, address: str, port: int) -> Self:
+        """Connect.
 
-    def ask(self, request: bytes) -> "asyncio.Future[Said]":
-        """Send the question."""
-        assert self.transport is not None  # noqa: S101 - connected
-        self.reader, self.heard = StatusReader(), False
-        self.answered = asyncio.get_running_loop().create_future()
-        self.transport.write(request)
-        return self.answered
-
-    def data_received(self, data: bytes) -> None:
-        if self.reader is None:  # something that nobody asked for
-            self.close()
-            return
-        self.heard = True
+        Raises:
+            OSError: there is no connection.
+        """
+        plain = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
         try:
-            self.reader.feed(data)
-        except NotHTTP:
-            self._answer(Said(None, silence=Silence.NOT_HTTP))
-            return
-        if self.reader.done:
-            self._answer(self.so_far())
+            plain.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(plain, (address, port))
+        except BaseException:
+            plain.close()
+            raise
+        return cls(plain)
 
-    def eof_received(self) -> bool:
+    @property
+    def idle(self) -> bool:
+        """Whether it waits for a question: it has not ended, and nothing came that nobody asked for."""
+        try:
+            self._plain.recv(1)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
         return False
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        del exc
-        self.transport = None
-        if self.reader is None:
-            return
+    async def ask(self, request: bytes) -> Said:
+        """Send the question and wait for the answer."""
+        loop = asyncio.get_running_loop()
+        reader, self.heard = StatusReader(), False
+        self.reader = reader
         try:
-            self.reader.end()
+            with contextlib.suppress(OSError):  # ends as if the other side had closed
+                await loop.sock_sendall(self._plain, request)
+                while not reader.done and (data := await loop.sock_recv(self._plain, _PIECE)):
+                    self.heard = True
+                    reader.feed(data)
+            if not reader.done:
+                reader.end()
         except NotHTTP:
-            self._answer(Said(None, silence=Silence.NOT_HTTP))
-        else:
-            self._answer(self.so_far() or Said(None, silence=Silence.CLOSED))
+            return Said(None, silence=Silence.NOT_HTTP)
+        return self.so_far() or Said(None, silence=Silence.CLOSED)
 
     def so_far(self) -> Said | None:
         """The answer as far as it has come; None: not even the status."""
-        if self.reader is None or self.reader.code is None:
-            return None
-        return Said(self.reader.code, self.reader.text)
-
-    def _answer(self, said: Said | None) -> None:
-        reader, self.reader = self.reader, None
-        if self.answered is not None and not self.answered.done():
-            self.answered.set_result(said or Said(None, silence=Silence.CLOSED))
-        if reader is None or not reader.reusable:
-            self.close()
+        return None if self.reader.code is None else Said(self.reader.code, self.reader.text)
 
     def close(self) -> None:
         """End the connection at once."""
-        if self.transport is not None:
-            self.transport.abort()
-            self.transport = None
+        self._plain.close()
 
 
 class HealthPort:
     """One address and port that is asked again and again.
 
     Args:
-        address: IPv4 address.
+        address: IP address.
         port: the check port.
         keep: keep the connection between questions, if the other side does.
         seconds: how long an answer may take.
     """
+
+    __slots__ = ("_connection", "_keep", "_seconds", "address", "port")
 
     def __init__(
         self, address: str, port: int, *, keep: bool = True, seconds: float = ANSWER_SECONDS
@@ -145,17 +150,18 @@ class HealthPort:
         Raises:
             CannotAsk: this process could not ask.
         """
-        kept, self._connection = self._connection, None
-        connection: _Connection | None = None
+        connection, self._connection = self._connection, None
         try:
             async with asyncio.timeout(self._seconds):
-                if kept is not None and kept.transport is not None:
-                    connection = kept
-                    said = await connection.ask(self._request)
-                    if connection.heard:
-                        return self._done(connection, said)
+                if connection is not None:
+                    if connection.idle:
+                        said = await connection.ask(self._request)
+                        if connection.heard:
+                            return self._done(connection, said)
                     # The other side had given the kept connection up: that says nothing about it.
-                connection = await self._connect()
+                    connection.close()
+                    connection = None
+                connection = await _Connection.open(self.address, self.port)
                 return self._done(connection, await connection.ask(self._request))
         except TimeoutError:
             said_so_far = connection.so_far() if connection is not None else None
@@ -166,13 +172,8 @@ class HealthPort:
             if connection is not None and connection is not self._connection:
                 connection.close()
 
-    async def _connect(self) -> _Connection:
-        loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(_Connection, self.address, self.port)
-        return connection
-
     def _done(self, connection: _Connection, said: Said) -> Said:
-        if self._keep and connection.transport is not None and not connection.transport.is_closing():
+        if self._keep and connection.reader.reusable and said.code is not None:
             self._connection = connection
         return said
 

@@ -1,9 +1,11 @@
 """Asking one unit's management API, round after round; nothing here writes.
 
 A node agent is asked by long poll: it answers at once when something changes, else after half a minute, and
-what else is asked goes over the same connection in between, before it has become idle. An appliance is asked
-every half minute by five short calls, and in between for its state alone while something changes. Statistics
-are read every minute. `lane` has one `UnitRounds` for each unit; `tracking` keeps what is heard.
+what else is asked goes over the same connection in between, before it has become idle. Of a pair at rest only
+the standby keeps a question, since it answers for changes of its partner too; the active one is asked every
+half minute (`PairWatch.told_by_partner`). An appliance is asked every half minute by five short calls, and in
+between for its state alone while something changes. Statistics are read every minute. `lane` has one
+`UnitRounds` for each unit; `tracking` keeps what is heard.
 
 What waits, for an agent's answer or for the next round, waits as a callback and in no task: two thousand
 stacks of coroutines would be a third of what the process holds.
@@ -26,7 +28,7 @@ from loadmaster_ha.domain.units import AgentStatus, ObservedState, UnitKind
 from loadmaster_ha.loadmaster import observer
 from loadmaster_ha.loadmaster.calling import Caller, Waiting
 from loadmaster_ha.loadmaster.faults import UnitFault
-from loadmaster_ha.loadmaster.observer import Look
+from loadmaster_ha.loadmaster.observer import AgentSaid, Look
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +42,11 @@ begun together at a start do not end together ever after."""
 RESTLESS_ROUND_SECONDS: Final = 5.0
 """Between two questions for the state of an appliance, and after a fault, while something changes."""
 
+SOON: Final = 2.0
+
+TOLD_WITHIN: Final = 0.1
+"""Seconds within which an agent is asked of which its partner has told; spread, since a thousand may be."""
+
 STATISTICS_SECONDS: Final = 60.0
 
 FIRST_PAUSE: Final = 2.0
@@ -49,7 +56,7 @@ JITTER: Final = 0.1
 
 
 def patience(*, first: bool, dice: Callable[[], float] = random.random) -> int:
-    """How long an agent may keep a question, seconds."""
+    """How long an agent may keep a question, or until it is asked again, seconds."""
     least, most = (SHORTEST_FIRST, 1.0) if first else (1 - JITTER, 1 + JITTER)
     return int(ROUND_SECONDS * (least + (most - least) * dice()))
 
@@ -135,8 +142,10 @@ class UnitRounds:
         """Something happened: do not wait for the next round."""
         if self._timer is None or not self._pause:
             return
-        # Whoever hurries does so for what begins now; never twice at once.
-        soon = min(self._pause, RESTLESS_ROUND_SECONDS) * random.uniform(0.1, 0.2)  # noqa: S311
+        # Whoever hurries does so for what begins now; never twice at once. An agent is asked at once: it is
+        # the partner who has told.
+        least = 0.0 if self._known is not None else min(self._pause, RESTLESS_ROUND_SECONDS) / 10
+        soon = random.uniform(least, 2 * least or TOLD_WITHIN)  # noqa: S311
         self._pause = 0.0
         loop = asyncio.get_running_loop()
         if loop.time() + soon < self._timer.when():
@@ -182,9 +191,8 @@ class UnitRounds:
         if caller is not self._caller or self._track.kind is None or self._faults:
             await self._look(caller)
         elif self._known is not None:
-            self._waiting = await observer.begin_to_watch(
-                caller, self._known.revision, patience(first=not self._waited)
-            )
+            seconds = 0 if self._told_by_partner() else patience(first=not self._waited)
+            self._waiting = await observer.begin_to_watch(caller, self._known.revision, seconds)
             return 0.0
         else:
             await self._ask_appliance(caller)
@@ -205,7 +213,12 @@ class UnitRounds:
         await self._statistics(caller)
         self._certificate(caller)
         self._ended("Ok")
-        return 0.0 if self._known is not None else self._calm_or(ROUND_SECONDS)
+        if self._known is None:
+            return self._calm_or(ROUND_SECONDS)
+        if self._told_by_partner():
+            return float(patience(first=not self._waited))
+        # At a start the partner is asked in a moment, and perhaps this unit need not keep a question then.
+        return SOON * random.uniform(0.5, 1.0) if self._watch.may_be_told_by_partner(self._role) else 0.0  # noqa: S311
 
     async def _look(self, caller: Caller) -> None:
         self._caller = None
@@ -220,8 +233,9 @@ class UnitRounds:
         self._settings_told(self._known)
         self._heard(news=self._track.heard_look(look, self._now()))
 
-    async def _said(self, caller: Caller, known: AgentStatus, status: AgentStatus) -> None:
+    async def _said(self, caller: Caller, known: AgentStatus, said: AgentSaid) -> None:
         """An agent said something, perhaps the same as before (`known`)."""
+        status = said.status
         if status.boot_time != known.boot_time:
             self._settings_told(None)
             await self._look(caller)  # it is another program now, perhaps
@@ -233,9 +247,15 @@ class UnitRounds:
             if status.state is ObservedState.ACTIVE:
                 self._services_at = float("-inf")
             self._heard(news=True)
-        if changed or self._now() - self._settings_at >= ROUND_SECONDS * (1 - JITTER):
+        settings = said.settings
+        if settings is None and (changed or self._now() - self._settings_at >= ROUND_SECONDS * (1 - JITTER)):
+            settings = await observer.settings_of(caller)
+        if settings is not None:
             self._settings_at = self._now()
-            self._heard(news=self._track.heard_settings(await observer.settings_of(caller)))
+            self._heard(news=self._track.heard_settings(settings))
+
+    def _told_by_partner(self) -> bool:
+        return self._watch.told_by_partner(self._role, self._now())
 
     async def _ask_appliance(self, caller: Caller) -> None:
         if self._now() - self._settings_at >= ROUND_SECONDS * (1 - JITTER):

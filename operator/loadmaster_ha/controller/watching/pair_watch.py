@@ -14,7 +14,7 @@ from loadmaster_ha.controller.watching.model import StoredWatch, UnitSight, Watc
 from loadmaster_ha.controller.watching.tracking import HealthTrack, UnitTrack
 from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.domain.reading import Absent, Present, Reading
-from loadmaster_ha.domain.units import UnitKind
+from loadmaster_ha.domain.units import ObservedState, UnitKind
 from loadmaster_ha.loadmaster.observer import ServiceState
 from loadmaster_ha.planning.diagnosis.diagnose import diagnose
 from loadmaster_ha.planning.diagnosis.model import Diagnosis, PairHealth, PairView, RuleHealth, ServiceView
@@ -142,6 +142,29 @@ class PairWatch:
     def restless(self, now: float) -> bool:
         """Whether something changes: polls go at the fast pace."""
         return self.facts.changing or self.facts.switching_to is not None or now < self.restless_until
+
+    def told_by_partner(self, role: Role, now: float) -> bool:
+        """Whether the other unit's long poll tells of every change of this one too: it needs none then.
+
+        Node agents tell each other of a change at once, and a standby that hears its partner answers the
+        question that it keeps for the partner's changes as for its own.
+        """
+        told, teller = self.units[role].agent, self.units[role.partner].agent
+        return (
+            not self.restless(now)
+            and told is not None
+            and told.state is ObservedState.ACTIVE
+            and teller is not None
+            and teller.state is ObservedState.STANDBY
+            and teller.partner_connected
+            and teller.partner_state == ObservedState.ACTIVE.value
+        )
+
+    def may_be_told_by_partner(self, role: Role) -> bool:
+        """Whether that cannot be said yet: this unit is active, and of the other one nothing was heard."""
+        told = self.units[role].agent
+        active = told is not None and told.state is ObservedState.ACTIVE
+        return active and isinstance(self.units[role.partner].management, Absent)
 
     @property
     def restless_until(self) -> float:

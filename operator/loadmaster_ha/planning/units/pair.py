@@ -85,6 +85,7 @@ def _joined(availability: UnitPlan, services: UnitPlan) -> UnitPlan:
         held_back=(*availability.held_back, *services.held_back),
         reboots_owed=availability.reboots_owed,
         ready_services=services.ready_services,
+        ready_when_made=services.ready_when_made,
         draining=services.draining,
         look_again=min(
             (found for found in (availability.look_again, services.look_again) if found is not None),

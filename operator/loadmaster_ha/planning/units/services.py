@@ -123,11 +123,13 @@ def _of_parts(view: View, *, deleting: bool) -> UnitPlan:
     changes = [change for part in parts for change in part.changes]
     changes += _unused_certificates(view, changes, deleting=deleting)
     waits = [part.look_again for part in parts if part.look_again is not None]
+    layout = Layout(view.target.pair)
     return UnitPlan(
         changes=tuple(changes),
         findings=tuple(found for part in parts for found in part.findings),
-        ready_services=frozenset(
-            place_of(Layout(view.target.pair), service) for service, part in published if part.ready
+        ready_services=frozenset(place_of(layout, service) for service, part in published if part.ready),
+        ready_when_made=frozenset(
+            place_of(layout, service) for service, part in published if part.ready or part.ready_when_made
         ),
         draining=frozenset(name for part in parts for name in part.draining),
         look_again=min(waits, default=None),
