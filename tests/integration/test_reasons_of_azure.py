@@ -6,13 +6,14 @@ What stops a pair is in test_bad_input_prerequisites.py. Each case has a resourc
 one operator. What the reasons mean stands in docs/azure.md.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from tests.support.live_pairs import condition, manifest
-from tests.support.world import JSON, World, security_rule
+from tests.support.world import JSON, World, assert_same, security_rule
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -273,6 +274,30 @@ async def test_a_risk_in_azure_is_told_with_its_place_and_remedy(rig, name):
     synced = condition(found, "AzureSynced")
     for words in case.says:
         assert words in synced["message"], synced["message"]
+
+
+async def test_an_answer_that_azures_own_description_forbids_is_told_stops_writing_and_passes(rig):
+    """What the planner takes for granted: it is the nearest to a bug of ours that the outside can bring."""
+    name = "risk-forbidden"
+    world = await World(rig.arm, name).build()
+    sound = await world.arm.get(world.security_group)
+    broken = await world.arm.get(world.security_group)
+    assert sound
+    assert broken
+    broken["properties"]["securityRules"][0]["properties"]["priority"] = "after lunch"  # an integer
+    await world.arm.plant(world.security_group, broken)
+    before = await world.snapshot(exact=True)
+    await rig.pairs.apply(manifest(world, rig.pairs.namespace, name))
+    told = await rig.pairs.condition("AzureSynced", "Unknown", "InternalError", name)
+    for words in ("The operator has a bug (ValueError)", "its log has the details", "tries again"):
+        assert words in told["message"]
+    assert_same(before, await world.snapshot(exact=True), "something was written to Azure")
+    log = await asyncio.to_thread(rig.operator.log)
+    assert any("after lunch" in str(line) for line in log), "with a traceback"
+    assert not rig.operator.ended
+
+    await world.arm.plant(world.security_group, sound)
+    await rig.pairs.ready(name)
 
 
 async def test_an_admin_state_that_overrides_the_probe_is_told(rig):

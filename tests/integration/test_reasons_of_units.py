@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from tests.support.agents_instead import agents_at_work
 from tests.support.appliance_words import NEW_SERVICE, Refused
+from tests.support.arm_proxy import Moment
 from tests.support.emulator import running_emulator
 from tests.support.live_pairs import condition
 from tests.support.rig import Stage
@@ -31,7 +32,7 @@ async def pairs(control_plane, crd, tmp_path_factory, request):
     async with running_emulator("--allow-loopback-networks") as emulator:
         stage = Stage(control_plane, emulator, tmp_path_factory.mktemp("stage"))
         async with troubled_pairs(
-            stage, "reasons-units", chosen(request, CASES | AT_LAST | SWITCHING)
+            stage, "reasons-units", chosen(request, CASES | AT_LAST | PUT_BACK | SWITCHING)
         ) as found:
             yield found
 
@@ -130,6 +131,35 @@ async def exchange_the_modes_and_delete(pair):
     await pair.rig.pairs.annotate(pair.name, look="now")
     await pair.condition("Stalled", "True", "RolesExchanged")
     await pair.rig.pairs.delete(pair.name)
+
+
+async def put_an_opening_back_while_the_slave_is_away(pair):
+    """Somebody's template restores what the deletion has removed; Azure takes its time to remove it again."""
+    await pair.condition("HASynced", "True")
+    await pair.condition("AzureSynced", "True")
+    group = await pair.world.arm.get(pair.world.security_group)
+    pair.units[1].before = refuse("Out of memory", 500)
+    await pair.rig.pairs.delete(pair.name)
+    await pair.rig.pairs.until(
+        lambda found: "Azure is clean" in condition(found, "Deleting").get("message", ""),
+        "nothing is left in Azure",
+        pair.name,
+    )
+    pair.stack.callback(pair.held.set)
+
+    async def hold(_):
+        await pair.held.wait()
+
+    def of_the_group(exchange):
+        return pair.world.security_group.lower() in exchange.path.lower()
+
+    pair.rig.proxy.at(Moment.BEFORE, of_the_group, hold)
+    (opening,) = (each for each in group["properties"]["securityRules"] if "_service_" in each["name"])
+    opening = {key: opening[key] for key in ("name", "properties")}
+    await pair.world.arm.edit(
+        pair.world.security_group, lambda body: body["properties"]["securityRules"].append(opening)
+    )
+    await pair.rig.pairs.annotate(pair.name, look="again")
 
 
 async def ask_agents_to_switch_over(pair):
@@ -386,6 +416,16 @@ AT_LAST = {
     ),
 }
 """What the last Event of a deleted pair tells; its conditions go with it."""
+PUT_BACK = {
+    "put back": Trouble(
+        "StillPublished",
+        ("Azure still has rules or openings of this pair", "AzureSynced"),
+        ("HASynced", "Unknown"),
+        fields={"policy": {"deletion": "Delete"}, "services": [{"name": "https", "port": 443}]},
+        units=at_work,
+        then=put_an_opening_back_while_the_slave_is_away,
+    ),
+}
 SWITCHING = {
     "switching over": Trouble(
         "SwitchingOver",
@@ -408,6 +448,20 @@ async def test_what_a_deletion_leaves_on_the_units_is_told_by_its_last_event(pai
     units = (await pairs.pair(name)).units
     assert [unit.mode for unit in units] == modes
     assert [unit.boots for unit in units] == [0, 0]
+
+
+@pytest.mark.parametrize("name", PUT_BACK)
+async def test_units_wait_with_the_deletion_while_azure_leads_to_them_again(pairs, name):
+    await pairs.told(name)
+    pair = await pairs.pair(name)
+    assert pair.units[1].mode == "slave"
+    pair.held.set()
+    pair.units[1].before = None
+    await pair.rig.pairs.annotate(pair.name, look="at last")
+    await pair.rig.pairs.gone(pair.name)
+    group = await pair.world.arm.get(pair.world.security_group)
+    assert not [each["name"] for each in group["properties"]["securityRules"] if "lm_" in each["name"]]
+    assert [unit.mode for unit in pair.units] == ["single", "single"]
 
 
 @pytest.mark.parametrize("name", SWITCHING)

@@ -79,6 +79,8 @@ class TroubledPair:
     """For what ends with the pairs."""
     agents: Sequence[Served] = ()
     """In the place of the units, where a trouble has put them there."""
+    held: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set: whatever a trouble holds up may go on."""
 
     async def apply(self, **fields: Any) -> None:
         """Apply the manifest, with changes of the spec by path."""
