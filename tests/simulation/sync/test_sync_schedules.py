@@ -32,6 +32,11 @@ def test_nothing_acknowledged_is_lost_and_both_end_the_same(portion):
         explore(seed)
 
 
+@pytest.mark.parametrize("seed", [9754, 21532, 27439, 27888])
+def test_what_one_schedule_in_thousands_found_once_is_not_found_again(seed):
+    explore(seed)
+
+
 @pytest.mark.parametrize("bug", BUGS)
 def test_a_seeded_bug_is_found(bug):
     make_parts, broken = BUGS[bug]

@@ -163,7 +163,8 @@ class World:
             if not status.connected or status.pending or status.lag or status.differences:
                 raise Violation(f"{unit.name} is not content: {status}")
             # What a third node had, and both only heard of before it went away, may still come back with it.
-            idle = [each for each in unit.store.tombstones.values() if unit.store.seen.covers(each.born)]
+            seen, tombstones = unit.store.seen, unit.store.tombstones.values()
+            idle = [each for each in tombstones if all(seen.covers(birth) for birth in each.births)]
             if idle:
                 raise Violation(f"{unit.name} still keeps {len(idle)} tombstones that nobody needs")
 

@@ -206,5 +206,6 @@ def state(store: Store, message: Mapping[str, Any], limit: int) -> Message:
 
 
 def _row(address: Address, entity: Entity) -> list[Any]:
-    shown: Any = combined([entity.digest(address)]) if entity.gone is None else list(entity.born)
+    told_by_birth = entity.gone is not None and not entity.buried
+    shown: Any = list(entity.born) if told_by_birth else combined([entity.digest(address)])
     return [*address, shown]

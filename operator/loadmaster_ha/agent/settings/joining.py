@@ -228,7 +228,7 @@ def joined(store: Store, seen: Seen) -> None:
     known = store.identity.partner_seen.joined(seen)
     _, seen_by_lives = _by_lives(store, store.seen.get(old))
     own: dict[Address, Entity | None] = {
-        address: created(entity.fields, birth)
+        address: created(entity.fields, birth, entity.buried)
         for address, entity in synchronised(store)
         if entity.born.node == old and not known.covers(entity.born)
     }
@@ -281,6 +281,7 @@ def _rewritten(
             dict(entity.fields),
             {name: rewrite(version) for name, version in entity.changed.items()},
             None if entity.gone is None else rewrite(entity.gone),
+            entity.buried,
         )
         for address, entity in entities
         if any(rewrite(version) != version for version in entity.versions)

@@ -109,7 +109,8 @@ def _resolve(store: Store, address: Address, incoming: Entity, outcome: Outcome)
     local = store.entity(address)
     if local is not None and _yields(store, local):
         if incoming.gone is not None:
-            return None
+            # It stays, and is born anew with the joining; what the partner deleted is then buried in it.
+            return _changed(local, local.burying((*local.buried, *incoming.births)).without(store.seen))
         outcome.losses.append(
             Loss(address, "all of it", HERE, "this unit is new and gave way to the partner")
         )
@@ -118,10 +119,14 @@ def _resolve(store: Store, address: Address, incoming: Entity, outcome: Outcome)
         if incoming.gone is None:
             outcome.answers[address] = tombstone(incoming.born) if local is None else local
         return None
-    result = incoming if local is None else merged(local, incoming)
+    result = (incoming if local is None else merged(local, incoming)).without(store.seen)
     if local is not None:
         marks = store.pending.marks(address)
         outcome.losses += _losses(address, local, incoming, result, marks)
+    return _changed(local, result)
+
+
+def _changed(local: Entity | None, result: Entity) -> Entity | None:
     return None if local is not None and result.body == local.body else result
 
 

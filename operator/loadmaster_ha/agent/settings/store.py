@@ -36,7 +36,7 @@ KEY_LIMIT: Final = 512
 """Characters of a key."""
 
 TOMBSTONES_KEPT: Final = 10_000
-"""Deletions remembered one by one for the partner; older ones are told from what has been seen."""
+"""Deletions remembered one by one; those that are older are told from what has been seen, if they can be."""
 
 Watcher: TypeAlias = Callable[[frozenset[Kind]], None]
 _KINDS: Final = frozenset(Kind)
@@ -131,6 +131,8 @@ class Store:
             StoreError: the disk is full or fails; nothing was changed.
         """
         new: dict[Address, Entity] = {}
+        # What this unit did itself it knows, also what this commit does.
+        seen = self.identity.seen.having(self.node, self.clock + len(changes))
         for counter, change in enumerate(changes, self.clock + 1):
             address = (change.kind.value, change.key)
             version = Version(counter, self.node)
@@ -141,7 +143,7 @@ class Store:
                 raise SettingRefused(f"A value of {address[0]} {change.key} has no JSON form.") from error
             if after is not before and after is not None:
                 _check(address, after)
-                new[address] = after
+                new[address] = after.without(seen)
         if not new:
             return
         # Also after a write that failed: a counter is used once, whatever of it may have reached the disk.
@@ -189,34 +191,31 @@ class Store:
     def forget_tombstones(self) -> int:
         """Forget the deletions that everybody knows of; how many that were.
 
-        A deletion may be forgotten once the partner has it and the deleted entity's birth is among what this
-        unit has seen: then whoever shows it again is told that it was deleted.
+        A deletion may be forgotten once the partner has it and all births that it is about are among what
+        this unit has seen: then whoever shows one of them again is told that it was deleted.
 
         Raises:
             StoreError: the disk is full or fails; nothing was changed.
         """
-        seen = self.seen
-        known = [
-            address
-            for address, entity in self._tombstones.items()
-            if address not in self.pending and seen.covers(entity.born)
-        ]
-        waiting = len(self._tombstones) - len(known)
-        if waiting > TOMBSTONES_KEPT:
-            known += [
-                address
-                for address, entity in self._tombstones.items()
-                if address in self.pending and seen.covers(entity.born)
-            ][: waiting - TOMBSTONES_KEPT]
-        if known:
-            self.write(dict.fromkeys(known), self.identity)
-            self.pending.drop(known)
-        return len(known)
+        seen, kept, forgotten = self.seen, [], []
+        for address, entity in self._tombstones.items():
+            covered = all(seen.covers(birth) for birth in entity.births)
+            if covered and address not in self.pending:
+                forgotten.append(address)
+            else:
+                kept.append((not covered, entity.gone, address))
+        if len(kept) > TOMBSTONES_KEPT:
+            # The oldest, and first those that can still be told from what was seen.
+            forgotten += [address for _, _, address in sorted(kept)[: len(kept) - TOMBSTONES_KEPT]]
+        if forgotten:
+            self.write(dict.fromkeys(forgotten), self.identity)
+            self.pending.drop(forgotten)
+        return len(forgotten)
 
     def _worth_keeping(self, address: Address, entity: Entity | None, identity: Identity) -> Entity | None:
         # Nobody else has what is local, or what this unit had before it ever met another: nobody needs to be
-        # told that it is gone.
-        if entity is None or entity.gone is None:
+        # told that it is gone, but of what it has buried.
+        if entity is None or entity.gone is None or entity.buried:
             return entity
         unmet = identity.gives_way_with < 0 or entity.born.counter <= identity.gives_way_with
         unshared = (
@@ -255,7 +254,7 @@ def _after(change: Change, before: Entity | None, version: Version, *, seed: boo
     if before is None:
         return created(change.fields, version)
     if before.gone is not None:
-        return before if seed else created(change.fields, version)
+        return before if seed else created(change.fields, version, before.births)
     fields = change.fields
     if seed:
         fields = {name: value for name, value in fields.items() if name not in before.fields}

@@ -13,6 +13,8 @@ The rules, complete (docs/synchronisation.md tells them to people):
 * Else each field is the one with the higher version.
 * Who has *seen* a birth (`Seen`) and does not have the entity has deleted it. So nothing comes back, however
   old the state that is shown, and tombstones need not be kept for ever.
+* A birth that was heard of and is not among what was seen, because its unit went away before a comparison, is
+  told to be over by nothing but the later states of the entity: they carry it (`buried`) until it is seen.
 
 `Entity` is immutable; `database` writes its `body`, `wire` sends it.
 """
@@ -34,6 +36,10 @@ COUNTER_LIMIT: Final = 2**53
 """Counters of versions end before this, so that any JSON reader gets them exactly."""
 
 DIGEST_BYTES: Final = 16
+BURIED_KEPT: Final = 8
+"""Former births that an entity carries at most, the latest; there is one for each unit that went away in the
+two minutes between two comparisons, having created what others deleted and created anew."""
+
 _NODE_LENGTHS: Final = range(1, 65)
 _UNCHANGED: Final[Mapping[str, Any]] = MappingProxyType({})
 """Of the many entities that are as they were created; one for all of them."""
@@ -127,8 +133,10 @@ class Entity:
     """None stands for a field that was taken away."""
     changed: Mapping[str, Version]
     gone: Version | None
+    buried: tuple[Version, ...]
+    """Births of former lives, as far as this unit has not seen them; in their order."""
     body: str = field(repr=False)
-    """Canonical JSON of all of the above: what is stored, sent and compared."""
+    """Canonical JSON of all of the above: what is stored and sent."""
     visible: Fields = field(repr=False)
     """The fields that are there, for readers."""
 
@@ -139,6 +147,7 @@ class Entity:
         fields: dict[str, Json],
         changed: Mapping[str, Version] | None = None,
         gone: Version | None = None,
+        buried: Iterable[Version] = (),
     ) -> Self:
         """An entity of these parts; `fields` is its own from now on."""
         changed = {n: v for n, v in (changed or {}).items() if n in fields and v != born} or _UNCHANGED
@@ -147,11 +156,14 @@ class Entity:
             parts["c"] = changed
         if gone is not None:
             parts["g"] = gone
+        buried = _latest(buried, born) if buried else ()
+        if buried:
+            parts["p"] = buried  # A release before this one passes it over.
         body = json.dumps(parts, sort_keys=True, separators=(",", ":"), allow_nan=False)
         there = fields
         if None in fields.values():
             there = {name: value for name, value in fields.items() if value is not None}
-        return cls(born, fields, changed, gone, body, MappingProxyType(there))
+        return cls(born, fields, changed, gone, buried, body, MappingProxyType(there))
 
     @classmethod
     def read(cls, body: str) -> Self:
@@ -172,16 +184,19 @@ class Entity:
         Raises:
             ValueError: it is none.
         """
-        fields, changed, gone = parts.get("f"), parts.get("c", {}), parts.get("g")
+        fields, changed, gone, buried = parts.get("f"), parts.get("c", {}), parts.get("g"), parts.get("p", [])
         if not isinstance(fields, dict) or not isinstance(changed, dict):
             raise ValueError("an entity has an object of fields, and one of versions")  # noqa: TRY004
         if not changed.keys() <= fields.keys():
             raise ValueError("an entity has a version of a field that it lacks")
+        if not isinstance(buried, list):
+            raise ValueError("the former births of an entity are a list")  # noqa: TRY004
         return cls.make(
             Version.read(parts.get("b")),
             {intern(name): _shared(value) for name, value in fields.items()},
             {intern(name): Version.read(version) for name, version in changed.items()},
             None if gone is None else Version.read(gone),
+            [Version.read(birth) for birth in buried],
         )
 
     def version(self, name: str) -> Version:
@@ -205,27 +220,53 @@ class Entity:
             self.born,
             {**self.fields, **{intern(name): _shared(value) for name, value in new.items()}},
             {**self.changed, **dict.fromkeys(new, version)},
+            buried=self.buried,
         )
 
     def deleted(self, version: Version) -> "Entity":
         """Its tombstone."""
-        return Entity.make(self.born, {}, {}, version)
+        return Entity.make(self.born, {}, {}, version, self.buried)
+
+    @property
+    def births(self) -> tuple[Version, ...]:
+        """Its own, and those that it has buried."""
+        return (*self.buried, self.born)
+
+    def burying(self, births: Iterable[Version]) -> "Entity":
+        """With these former births, and no others."""
+        buried = _latest(births, self.born)
+        if buried == self.buried:
+            return self
+        return Entity.make(self.born, dict(self.fields), self.changed, self.gone, buried)
+
+    def without(self, seen: Seen) -> "Entity":
+        """Not carrying the former births that are among what was seen: there they are remembered for good."""
+        if not self.buried:
+            return self
+        return self.burying(birth for birth in self.buried if not seen.covers(birth))
 
     def digest(self, address: Address) -> int:
-        """128 bits that differ when kind, key or anything else does."""
-        text = f"{address[0]}\n{address[1]}\n{self.body}".encode()
+        """128 bits that differ when kind, key or anything else does, but for what is buried.
+
+        Each unit lets go of that as soon as it has seen it, so two may hold the same with and without.
+        """
+        body = self.burying(()).body if self.buried else self.body
+        text = f"{address[0]}\n{address[1]}\n{body}".encode()
         return int.from_bytes(blake2b(text, digest_size=DIGEST_BYTES).digest())
 
 
-def created(fields: Fields, version: Version) -> Entity:
-    """A new entity."""
-    return Entity.make(
-        version, {intern(name): _shared(value) for name, value in fields.items() if value is not None}
-    )
+def created(fields: Fields, version: Version, buried: Iterable[Version] = ()) -> Entity:
+    """A new entity, in the place of those with these births."""
+    present = {intern(name): _shared(value) for name, value in fields.items() if value is not None}
+    return Entity.make(version, present, buried=buried)
 
 
 def merged(one: Entity, other: Entity) -> Entity:
     """What both units make of two states of an entity: the same, whichever way round they are given."""
+    return _winner(one, other).burying((*one.births, *other.births))
+
+
+def _winner(one: Entity, other: Entity) -> Entity:
     if one.born != other.born:
         return max(one, other, key=lambda entity: entity.born)
     if one.gone is not None or other.gone is not None:
@@ -237,6 +278,10 @@ def merged(one: Entity, other: Entity) -> Entity:
         if name not in fields or _wins(other.version(name), value, versions[name], fields[name]):
             fields[name], versions[name], taken = value, other.version(name), True
     return Entity.make(one.born, fields, versions) if taken else one
+
+
+def _latest(births: Iterable[Version], besides: Version) -> tuple[Version, ...]:
+    return tuple(sorted({*births} - {besides})[-BURIED_KEPT:])
 
 
 _NEVER: Final = Version(-1, "")

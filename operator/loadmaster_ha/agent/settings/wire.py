@@ -7,6 +7,9 @@
   answers leave out because a message has a size is asked for again;
 * `seen`: what the sender has taken in.
 
+An entity has its birth in `b`, fields in `f`, later versions of them in `c`, its deletion in `g`, and former
+births that its sender has not seen in `p`, which the first release does not know.
+
 A later release may add types, members, kinds and fields: unknown types and members are passed over, unknown
 kinds and fields of entities are kept and handed on like those that are known.
 """
@@ -34,6 +37,8 @@ def entity_to_json(address: Address, entity: Entity) -> list[Any]:
         parts["c"] = entity.changed
     if entity.gone is not None:
         parts["g"] = entity.gone
+    if entity.buried:
+        parts["p"] = entity.buried
     return [*address, parts]
 
 
@@ -92,6 +97,8 @@ def addresses_from_json(value: Any) -> list[Address]:
 
 def rows_from_json(value: Any) -> dict[Address, str | Version]:
     """What a bucket holds: the digest of each entity, or the birth of what a tombstone stands for.
+
+    A tombstone that has more to tell than its birth is shown by its digest, so that it is asked for.
 
     Raises:
         ValueError: it is none.

@@ -10,7 +10,7 @@ import pytest
 from tests.support.settings_pairs import Pair
 
 from loadmaster_ha.agent.settings import wire
-from loadmaster_ha.agent.settings.model import Kind, Put
+from loadmaster_ha.agent.settings.model import Delete, Kind, Put
 from loadmaster_ha.agent.settings.replication import Replicator
 from loadmaster_ha.agent.settings.versions import Version, created
 
@@ -28,6 +28,26 @@ class NextRelease(Replicator):
     def _addressed(self, messages):
         with_more = [{**message, "trace": "12ab"} for message in messages]
         return super()._addressed([*with_more, {"t": "greeting-of-next-year", "n": 1}] if with_more else [])
+
+
+class FirstRelease(Replicator):
+    """Knows nothing of the births that an entity has buried, and hands none on."""
+
+    def received(self, message, now):
+        return super().received(without_births(message), now)
+
+    def _addressed(self, messages):
+        return [without_births(message) for message in super()._addressed(messages)]
+
+
+def without_births(message):
+    if "entities" not in message:
+        return message
+    known = [
+        [kind, key, {name: part for name, part in parts.items() if name != "p"}]
+        for kind, key, parts in message["entities"]
+    ]
+    return {**message, "entities": known}
 
 
 @pytest.fixture
@@ -82,6 +102,36 @@ def test_a_field_that_the_old_one_does_not_know_survives_its_changes(old_and_new
     expected = {"Index": 1, "FieldOfNextYear": {"deep": [1, 2]}, "Idletime": 5}
     assert pair.b.store.snapshot.get(Kind.VIRTUAL_SERVICE, WEB) == expected
     assert pair.a.store.snapshot.get(Kind.VIRTUAL_SERVICE, WEB) == expected
+
+
+def test_births_that_the_first_release_does_not_know_are_no_difference_and_no_harm(tmp_path):
+    pair = Pair(tmp_path)
+    alice = (Kind.USER, "alice")
+    pair.link()
+    pair.compare()
+    pair.commit("a", Put(*alice, {"hash": "first"}))  # and no comparison follows
+    pair.cut()
+    pair.replace("a", "of the first release.db")
+    pair.a.replicator = FirstRelease(pair.a.store)
+    pair.link()
+    pair.compare()
+    pair.commit("b", Delete(*alice), Put(*alice, {"hash": "anew"}))
+    assert pair.b.store.entity(alice).buried
+    pair.a.store.write({alice: pair.a.store.entity(alice).burying(())}, pair.a.store.identity)
+    pair.compare()
+    pair.said.clear()
+    pair.compare()
+    assert set(pair.types_said()) == {"compare", "compared"}
+
+    pair.commit("a", Delete(*alice))
+    pair.compare()
+
+    assert pair.a.contents() == pair.b.contents() == {}
+    for side in (pair.a, pair.b):
+        status = side.replicator.status(pair.now)
+        assert (status.problem, status.pending, status.differences) == ("", 0, 0)
+    assert pair.b.store.entity(alice).buried, "this release remembers for both"
+    pair.close()
 
 
 def test_releases_further_apart_say_so_on_both_sides_and_exchange_nothing(tmp_path, caplog):
