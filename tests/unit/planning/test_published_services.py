@@ -50,6 +50,31 @@ def test_certificate_comes_before_the_service_and_the_service_before_its_real_se
     assert added.service.key == ServiceKey(lab.MASTER, 443)
     assert added.service.nickname == "lm_web_https@6f1a2b3c"
     assert not found.ready_services
+    assert found.ready_when_made == {"https eth0:443/tcp"}
+
+
+def test_what_is_held_back_or_cannot_answer_is_not_ready_when_the_plan_is_carried_out():
+    pair, target = Pair(), lab.wanted(lab.spec(lab.service()))
+    pair.unit.state = ObservedState.UNCONNECTED
+    held = plan_services(target, pair.observation(target), active=None, now=0.0)
+    assert held.held_back
+    assert not held.changes
+    assert not held.ready_when_made
+    nobody = plan(
+        Pair(), lab.wanted(lab.spec(lab.service(realServers=lab.servers("10.0.5.1", state="Disabled"))))
+    )
+    assert nobody.changes
+    assert not nobody.ready_when_made
+    uncertified = plan(Pair(), lab.wanted(lab.spec(lab.service(tls=TLS))))
+    assert not uncertified.ready_when_made
+
+
+def test_what_is_ready_stays_so_while_something_of_it_is_changed():
+    pair = Pair()
+    pair.settle(lab.wanted(lab.spec(lab.service())))
+    found = plan(pair, lab.wanted(lab.spec(lab.service(scheduling="LeastConnection"))))
+    assert found.changes
+    assert found.ready_services == found.ready_when_made == {"https eth0:443/tcp"}
 
 
 def test_renewal_replaces_the_certificate_and_touches_nothing_else():

@@ -1,16 +1,16 @@
 """One visit to the units of a pair: gather, observe both, plan, apply, tell.
 
 `process` gives it to a work queue of its own. Decisions are made in `planning.units`; here is only the order
-of things. A change of the HA settings and a reboot are followed by a new look at both units; services go in
-batches. Neighbours: `writing`, `switching`, `drift`, `model`; `board` stores what came of it, `exchange`
-tells the other lanes.
+of things. A change of the HA settings and a reboot are followed by a new look, after a reboot not at the
+partner, which was read a moment before; services go in batches. Neighbours: `writing`, `switching`, `drift`,
+`model`; `board` stores what came of it, `exchange` tells the other lanes.
 """
 
 import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
@@ -46,6 +46,7 @@ from loadmaster_ha.controller.work import FINALIZER
 from loadmaster_ha.controller.workqueue import Next, Visit, VisitOutcome
 from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.domain.reading import Present, Reading, Unknown
+from loadmaster_ha.domain.unit_changes import Reboot
 from loadmaster_ha.domain.units import UnitFacts
 from loadmaster_ha.loadmaster.calling import Caller
 from loadmaster_ha.loadmaster.faults import FaultReason, UnitFault
@@ -238,6 +239,7 @@ class UnitsController(Visitor):
 
     async def _look(self, work: UnitsWork, azure: AzureView) -> None:
         """Read everything, and make the plan of it."""
+        work.still = self._still(work)
         gathered, readings = await asyncio.gather(
             in_turns(self._inputs.gather(work.target, fresh=work.touched)),
             asyncio.gather(*(in_turns(self._read(work, role, azure)) for role in Role)),
@@ -269,6 +271,12 @@ class UnitsController(Visitor):
         found = planner(work.wanted, work.observation, now=self._clock())
         work.plan = replace(found, findings=(*found.findings, *gathered.findings))
 
+    def _still(self, work: UnitsWork) -> Mapping[Role, UnitFacts]:
+        """The units that are as the last visit has read them a moment ago."""
+        found, work.memory.still = work.memory.still, {}
+        recent = self._clock() - work.memory.looked_at < SOON_SECONDS
+        return found if recent and not work.woken else {}
+
     async def _read(self, work: UnitsWork, role: Role, azure: AzureView) -> Reading[UnitFacts]:
         """One unit; what keeps from it is said with its name and address."""
         address = azure.addresses.get(role)
@@ -278,6 +286,8 @@ class UnitsController(Visitor):
             return Unknown(client.reason, client.message)
         if not await self._is_back(work, role, client.value):
             return Unknown(FaultReason.BOOTING.value, "it was told to reboot")
+        if (as_it_was := work.still.get(role)) is not None:
+            return Present(as_it_was)
         terminates = any(
             each.virtual_service and each.virtual_service.tls for each in work.target.spec.services
         )
@@ -354,6 +364,9 @@ class UnitsController(Visitor):
     def _after_writes(self, work: UnitsWork, course: Course) -> tuple[UnitsSituation, Next]:
         situation = work.situation(obstacle=course.obstacle)
         if course.obstacle is None:
+            if all(isinstance(each, Reboot) for each in work.made):
+                told = {each.role for each in work.made}
+                work.memory.still = {role: facts for role, facts in work.present.items() if role not in told}
             return situation, Next(VisitOutcome.CHANGED, after=course.after, progress=True)
         return situation, Next(VisitOutcome.WAITING, after=course.after, progress=course.progress)
 
@@ -378,7 +391,7 @@ class UnitsController(Visitor):
         stuck = situation.blocking or situation.waiting
         ready, port = before.ready, before.check_port
         if work.plan is not None and work.wanted is not None and work.observation is not None:
-            ready = work.plan.ready_services
+            ready = work.ready_services
             port = azure_check_port(work.wanted, work.observation)
         endpoints = before.endpoints
         if work.wanted is not None:

@@ -1,6 +1,6 @@
 """What a visit to the units carries along, what is remembered between visits, and who the lane relies on."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -15,7 +15,7 @@ from loadmaster_ha.controller.unit_words import what_for
 from loadmaster_ha.controller.work import SWITCHOVER_TO, PairAsRead, suspended_by
 from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.domain.reading import Reading
-from loadmaster_ha.domain.unit_changes import UnitChange
+from loadmaster_ha.domain.unit_changes import Reboot, UnitChange
 from loadmaster_ha.domain.units import UnitFacts
 from loadmaster_ha.loadmaster.calling import Caller
 from loadmaster_ha.loadmaster.material import Material
@@ -106,6 +106,8 @@ class UnitsMemory:
     """When both units were looked at last, on the monotonic clock."""
     known: dict[Role, tuple[Caller, UnitFacts]] = field(default_factory=dict)
     """What each client told last: what only another start of the unit can change need not be asked again."""
+    still: Mapping[Role, UnitFacts] = field(default_factory=dict)
+    """What the last visit, which did no more than tell the other unit to reboot, has read of a unit."""
     waiting: UnitsSituation | None = None
     """What was told at the last look, as long as only the end of a reboot is waited for."""
     outdated: int = 0
@@ -129,11 +131,15 @@ class UnitsWork(PairAsRead):
     """Somebody has changed the manifest or its annotations since the last visit."""
     rows: dict[Role, UnitRow] = field(default_factory=dict)
     clients: dict[Role, Reading[Caller]] = field(default_factory=dict)
+    still: Mapping[Role, UnitFacts] = field(default_factory=dict)
+    """Units that need not be read, since the last visit has just done so."""
     facts: dict[Role, Reading[UnitFacts]] = field(default_factory=dict)
     gathered: Gathered | None = None
     wanted: UnitsTarget | None = None
     observation: UnitsObservation | None = None
     plan: UnitPlan | None = None
+    made: Sequence[UnitChange] = ()
+    """The beginning of the plan: what was carried out, and read back where that can be."""
     switchover: SwitchoverStatus | None = None
 
     @property
@@ -184,6 +190,15 @@ class UnitsWork(PairAsRead):
         )
 
     @property
+    def ready_services(self) -> frozenset[str]:
+        """The services that can answer: by the look, and by what has been written since."""
+        if self.plan is None:
+            return frozenset()
+        wanted = _without_reboots(self.plan.changes)
+        all_is_made = bool(wanted) and _without_reboots(self.made) == wanted
+        return self.plan.ready_when_made if all_is_made else self.plan.ready_services
+
+    @property
     def settings_seen(self) -> dict[Role, int]:
         """Revision of the settings of each node agent that answered and tells one."""
         told = {role: facts.agent.settings_revision for role, facts in self.present.items() if facts.agent}
@@ -198,6 +213,10 @@ class UnitsWork(PairAsRead):
             if isinstance(value, UnitFacts):
                 found[role] = value
         return found
+
+
+def _without_reboots(changes: Sequence[UnitChange]) -> list[UnitChange]:
+    return [each for each in changes if not isinstance(each, Reboot)]
 
 
 Permit = Callable[[], None]

@@ -20,7 +20,7 @@ from loadmaster_ha.loadmaster.faults import FaultReason, UnitFault
 from loadmaster_ha.planning.units.observation import RebootUnderWay
 from loadmaster_ha.planning.units.situation import GOES_DOWN_SECONDS
 
-ASKED_EVERY: Final = 0.2
+ASKED_EVERY: Final = 0.1
 """Seconds at first between two attempts at a unit that does not answer."""
 
 GOING_EVERY: Final = 0.5

@@ -26,8 +26,8 @@ class UnitPlan(WithFindings):
     """Services that can answer, each with its place on the units (`publishing.place_of`): the balancer may
     publish them there."""
     ready_when_made: frozenset[str] = frozenset()
-    """Those that can answer once all changes are made and read back, said as in `ready_services`: nobody has to
-    look at the unit once more to know it."""
+    """Those that can answer once all `changes` but reboots are made and read back, in the same words: nobody
+    has to look at the unit once more to know it."""
     draining: frozenset[str] = frozenset()
     """What takes its time now (real servers and services that are drained, new real servers that have not
     been checked yet). The controller remembers since when each has been named without a break and brings

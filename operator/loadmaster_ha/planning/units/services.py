@@ -108,7 +108,8 @@ def _plan(
     if writer is not None or not plan.changes:
         return plan
     findings = (*plan.findings, _no_writer(observation, active))
-    return replace(plan, changes=(), held_back=plan.changes, findings=findings)
+    ready = plan.ready_services
+    return replace(plan, changes=(), held_back=plan.changes, findings=findings, ready_when_made=ready)
 
 
 def _of_parts(view: View, *, deleting: bool) -> UnitPlan:
