@@ -378,6 +378,8 @@ class UnitClient:
         except UnitFault as fault:
             if fault.sent and command.name in _MAY_DIE and fault.reason in _NO_ANSWER:
                 return Answer(text="The unit went down without an answer.")
+            if fault.reason is FaultReason.REFUSED:  # nobody is there who could count calls
+                self._pace.restarted()
             raise self._as_the_caller_sees(fault, command) from fault.__cause__
 
     async def _reply(self, version: Version, call: Call) -> HttpReply:

@@ -56,7 +56,7 @@ class Pace:
             self._worked_at = max(self._worked_at, now)
 
     def restarted(self) -> None:
-        """The unit has started anew: what it was called before, while it was down too, it does not remember.
+        """The unit is down, or has started anew: it does not remember what it was called before.
 
         The last call, by which that was found, counts.
         """

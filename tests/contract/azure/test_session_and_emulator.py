@@ -16,7 +16,7 @@ from tests.support.emulator import (
 
 from loadmaster_ha.azure.cloud import Cloud
 from loadmaster_ha.azure.credentials import ClientSecret, SignInRefused, WorkloadIdentity
-from loadmaster_ha.azure.operations import FIRST_DELAY
+from loadmaster_ha.azure.operations import FIRST_LOOK
 from loadmaster_ha.azure.outcomes import Done, Outdated, Refused, Running, TryLater
 from loadmaster_ha.azure.permissions import enforce_actions
 from loadmaster_ha.azure.sdk import SdkTransport
@@ -176,7 +176,7 @@ async def test_what_is_there_already_is_not_overwritten_by_a_creation(azure, ses
 async def test_an_operation_that_takes_its_time_is_followed_by_another_process(azure, connect):
     first = await connect().apply(create(), permit=lambda: None)
     assert isinstance(first, Running)
-    assert first.after == FIRST_DELAY
+    assert first.after == FIRST_LOOK
     successor = connect()
 
     async with asyncio.timeout(60):

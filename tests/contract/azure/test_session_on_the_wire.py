@@ -9,7 +9,7 @@ from tests.support.scripted_arm import TOKEN, Answer
 
 from loadmaster_ha.azure.cloud import Cloud
 from loadmaster_ha.azure.credentials import ClientSecret, SignInRefused
-from loadmaster_ha.azure.operations import FIRST_DELAY
+from loadmaster_ha.azure.operations import FIRST_LOOK
 from loadmaster_ha.azure.outcomes import Done, Operation, Outdated, Refused, Running, TryLater
 from loadmaster_ha.azure.sdk import SdkTransport
 from loadmaster_ha.azure.session import AzureSession, AzureUnreachable
@@ -202,7 +202,7 @@ async def test_an_operation_in_the_azure_asyncoperation_style_is_followed_to_its
     assert isinstance(first, Running)
     assert first.operation.style == "AsyncOperation"
     assert first.operation.url == OPERATION.replace("{base}", arm.url)
-    assert first.after == FIRST_DELAY
+    assert first.after == FIRST_LOOK
     assert (await session.look(first.operation)).after == 7.0
     assert isinstance(await session.look(first.operation), Running)  # the status could not be read once
     assert await session.look(first.operation) == Done()

@@ -425,6 +425,17 @@ async def test_what_a_unit_was_asked_before_its_restart_does_not_count_after_it(
                 await client.call("getall")
 
 
+async def test_a_unit_on_which_nothing_listens_is_asked_as_often_as_its_caller_likes(client_of):
+    """The clock stands still: who had to wait for the pace would wait for ever."""
+    async with LiteralUnit(answers=lambda _: DONE_V2) as unit:
+        client = await client_of(unit, version=Version.V2, clock=lambda: 100.0)
+        await client.call("reboot")
+    async with asyncio.timeout(30):
+        for _ in range(40):
+            with pytest.raises(UnitFault):
+                await client.call("getall")
+
+
 async def test_a_unit_that_goes_down_and_hangs_does_not_keep_others_from_asking(client_of):
     later = 0.0
     async with LiteralUnit() as unit:

@@ -77,7 +77,7 @@ def test_without_an_operation_the_write_is_done(request_, status, body):
 def test_an_operation_on_a_finished_resource_is_looked_at_at_once():
     headers = {"azure-asyncoperation": URL}
     assert begun(PUT, 201, headers, state("Succeeded")).after == 0
-    assert begun(PUT, 201, headers, state("Updating")).after == operations.FIRST_DELAY
+    assert begun(PUT, 201, headers, state("Updating")).after == operations.FIRST_LOOK
     assert begun(PUT, 201, {**headers, "retry-after": "8"}, state("Succeeded")).after == 8
 
 
