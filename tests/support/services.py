@@ -36,10 +36,16 @@ TOKENS = st.from_regex(r"[A-Za-z0-9_.-]{1,20}", fullmatch=True)
 PORTS = st.integers(1, 65535)
 SECONDS = st.integers(0, 86400)
 
+
+def _is_a_hosts(address):
+    everybody = address.is_unspecified or address.is_multicast or str(address) == "255.255.255.255"
+    return not everybody and not getattr(address, "scope_id", None)
+
+
 real_servers = st.builds(
     RealServer,
     index=st.integers(1, 10**6),
-    address=st.ip_addresses().filter(lambda each: not getattr(each, "scope_id", None)).map(str),
+    address=st.ip_addresses().filter(_is_a_hosts).map(str),
     port=PORTS,
     weight=st.integers(1, 65535),
     limit=st.integers(0, 100_000),
@@ -70,7 +76,7 @@ tls = st.builds(
     minimum_version=st.sampled_from(["TLSv1.0", "TLSv1.1", "TLSv1.2", "TLSv1.3"]),
 )
 
-standbys = st.none() | st.tuples(st.ip_addresses(v=4).map(str), PORTS)
+standbys = st.none() | st.tuples(st.ip_addresses(v=4).filter(_is_a_hosts).map(str), PORTS)
 
 
 @st.composite

@@ -173,6 +173,22 @@ async def test_a_change_that_is_refused_leaves_the_service_as_it_was(unit):
         assert await server_of(unit.address, 8080) == "one"
 
 
+async def test_a_service_that_leads_to_itself_is_refused_where_it_is_closed(unit):
+    """HAProxy would go round until it had no connection left for anybody."""
+    await published(unit, port="8080")
+    await published(unit, port="8081")
+    itself = await unit.v2("addrs", vs="1", rs=unit.address, rsport="8080")
+    assert itself.status == 422
+    assert "is this virtual service itself" in itself.text
+    await done(unit, "addrs", vs="2", rs=unit.address, rsport="8080")
+    circle = await unit.v2("addrs", vs="1", rs=unit.address, rsport="8081")
+    assert circle.status == 422
+    assert "leads back to this virtual service" in circle.text
+    nobody = await unit.v2("addrs", vs="1", rs="0.0.0.0", rsport="80")
+    assert (nobody.status, "give its IP address" in nobody.text) == (422, True)
+    assert "Rs" not in (await done(unit, "showvs", vs="1"))
+
+
 async def test_a_port_that_another_program_has_is_refused(unit):
     with socket.create_server((unit.address, 8099)):
         reply = await unit.v2("addvs", vs=unit.address, port="8099", prot="tcp")

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from loadmaster_ha.agent.dataplane.limits import conflict, refusal
+from loadmaster_ha.agent.dataplane.loops import loops
 from loadmaster_ha.agent.dataplane.model import Node
 from loadmaster_ha.domain.virtual_services import ServiceKey, VirtualService
 
@@ -41,7 +42,8 @@ def admit(
         known: refusals that were found out otherwise.
         occupied: those among them whose ports somebody else has; no former version can have these either.
     """
-    rejected: dict[ServiceKey, str] = dict(known or {})
+    services = tuple(services)
+    rejected: dict[ServiceKey, str] = {**loops(services), **(known or {})}
     chosen: list[VirtualService] = []
     for service in services:
         reason = rejected.get(service.key) or refusal(service, node, certificates)
@@ -54,6 +56,6 @@ def admit(
             continue
         if refusal(earlier, node, certificates) is None:
             chosen.append(earlier)
-    clashes = conflict(chosen)
+    clashes = {**loops(chosen), **conflict(chosen)}
     rejected |= clashes
     return Admission(tuple(each for each in chosen if each.key not in clashes), rejected)

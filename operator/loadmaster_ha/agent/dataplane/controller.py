@@ -22,6 +22,7 @@ from loadmaster_ha.agent.dataplane.candidates import Candidates, Wish
 from loadmaster_ha.agent.dataplane.checker import Checker, plain_version
 from loadmaster_ha.agent.dataplane.files import Folder
 from loadmaster_ha.agent.dataplane.limits import conflict, refusal
+from loadmaster_ha.agent.dataplane.loops import loops
 from loadmaster_ha.agent.dataplane.model import Configuration, ConfigurationRefused, Node
 from loadmaster_ha.agent.dataplane.runtime import MasterSocket, NotRunning, Processes, ReloadFailed, Silent
 from loadmaster_ha.agent.dataplane.watch import Health, HealthWatch
@@ -173,7 +174,8 @@ class DataPlane:
         pems = self._wish.certificates if certificates is None else certificates
         known = set(self._wish.services)
         changed = [service for service in services if service not in known or certificates is not None]
-        clashes = conflict(services)
+        as_before = [service for service in services if service in known and certificates is None]
+        clashes = {**loops([*as_before, *changed]), **conflict(services)}
         for service in changed:
             if reason := refusal(service, self._node, pems) or clashes.get(service.key):
                 raise ConfigurationRefused(reason, {service.key: reason})

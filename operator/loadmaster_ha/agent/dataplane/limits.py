@@ -1,7 +1,8 @@
 """What this data plane cannot do, in words for the person who asked for it (docs/dataplane.md has the table).
 
 Two reasons: Azure forbids it on an HA pair (the guide, 1.1 and 2: transparency, alternate default gateways,
-addresses that float), or HAProxy does not know it. `refusal` looks at one service, `conflict` at all of them.
+addresses that float), or HAProxy does not know it. `refusal` looks at one service, `conflict` at
+all of them, and `loops` at where they lead.
 """
 
 import ipaddress
@@ -205,7 +206,7 @@ def _standby(service: VirtualService, _: Node) -> str | None:
     if service.standby is None:
         return None
     address, port = service.standby
-    if not _is_address(address) or not 0 < port < 65536:
+    if not _is_hosts(address) or not 0 < port < 65536:
         return f"the sorry server {address} port {port} is not possible: give an IP address and a port"
     return None
 
@@ -224,7 +225,7 @@ def _real_servers(service: VirtualService, _: Node) -> str | None:
 def _real_server(server: RealServer) -> str | None:
     if server.index < 1:
         return f"real server {server.address}:{server.port} has no index: delete it and add it again"
-    if not _is_address(server.address):
+    if not _is_hosts(server.address):
         return f"real server {server.address!r} is not possible on this unit: give its IP address"
     if not 0 < server.port < 65536:
         return f"port {server.port} of real server {server.address} is not possible: give one of 1 to 65535"
@@ -246,12 +247,14 @@ def _certificates(service: VirtualService, certificates: Collection[str]) -> str
     return None
 
 
-def _is_address(text: str) -> bool:
+def _is_hosts(text: str) -> bool:
+    """Whether it can be the address of one host (to HAProxy 0.0.0.0 is where the client connected to: us)."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
         return False
-    return getattr(address, "scope_id", None) is None
+    everybody = address.is_unspecified or address.is_multicast or text == "255.255.255.255"
+    return not everybody and getattr(address, "scope_id", None) is None
 
 
 _RULES: Final[tuple[Callable[[VirtualService, Node], str | None], ...]] = (
