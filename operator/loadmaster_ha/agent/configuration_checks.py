@@ -13,6 +13,7 @@ from typing import Final
 from loadmaster_ha.agent import configuration
 from loadmaster_ha.agent.configuration import LEASE_SECONDS, Configuration, InvalidConfiguration
 from loadmaster_ha.agent.dataplane.command import LONGEST_SOCKET_PATH
+from loadmaster_ha.agent.host_addresses import is_of_a_host
 from loadmaster_ha.domain.ha import CHECK_PORT_FORBIDDEN, HEALTH_CHECK_PORT, PROBE_FORBIDDEN_PORTS
 
 _SECRET_CHARACTERS: Final = frozenset(
@@ -121,6 +122,13 @@ def _ports(given: Configuration) -> Iterator[str]:
 
 
 def _addresses(given: Configuration) -> Iterator[str]:
+    for path, address in (
+        ("partner.address", given.partner_address),
+        ("balancer.frontend", given.frontend),
+        ("balancer.probeSource", given.probe_source),
+    ):
+        if address is not None and not is_of_a_host(address):
+            yield f"{path} is {address}, but no host has that address"
     own = {str(ip_interface(each).ip) for each in given.interfaces if each[0].isdigit() or ":" in each}
     if given.partner_address in own:
         yield (

@@ -62,12 +62,18 @@ class _Version(argparse.Action):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="loadmaster-agent", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="loadmaster-agent", description=__doc__.splitlines()[0], allow_abbrev=False
+    )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    run = commands.add_parser("run", help="run the agent", description="Run the node agent.")
+    run = commands.add_parser(
+        "run", help="run the agent", description="Run the node agent.", allow_abbrev=False
+    )
     run.add_argument("--check", action="store_true", help="only say what is wrong with the configuration")
-    commands.add_parser("check", help="check the configuration, and whether this machine fits it")
+    commands.add_parser(
+        "check", help="check the configuration, and whether this machine fits it", allow_abbrev=False
+    )
     for name in ("run", "check"):
         _add_settings(commands.choices[name])
     status = commands.add_parser("status", help="say who is active, and why")

@@ -67,7 +67,8 @@ def test_nobody_there_is_1_and_says_where_it_looked(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["fly"], ["drain", "--for", "0"], ["switchover", "--hold", "1 week"]]
+    "arguments",
+    [[], ["fly"], ["drain", "--for", "0"], ["switchover", "--hold", "1 week"], ["check", "--mod", "Single"]],
 )
 def test_wrong_usage_is_2(arguments):
     assert agent(*arguments).returncode == 2

@@ -683,6 +683,23 @@ async def test_the_balancers_parameters_are_set_and_read(api):
     assert "this unit's own address" in refused.text
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"frontend": "0.0.0.0"}, "cannot be a load balancer's address"),
+        ({"frontend": "10.0.2.5"}, "is the partner's address"),
+        ({"probesource": "224.0.0.1"}, "cannot be a prober's address"),
+    ],
+)
+async def test_what_cannot_be_a_balancers_address_is_refused(api, given, says):
+    await api.v1("azurehaparam", partner="10.0.2.5")
+    refused = await api.v1("agentsetparams", **given)
+
+    assert refused.status == 422
+    assert says in refused.text
+    assert (await api.v2("agentgetparams")).json.get("frontend") is None
+
+
 async def test_a_parameter_that_is_emptied_has_its_default_again(api):
     await api.v1("agentsetparams", probeinterval="10", frontend="10.0.2.100")
     await api.v1("agentsetparams", probeinterval="", frontend="")

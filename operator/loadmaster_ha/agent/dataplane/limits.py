@@ -5,13 +5,13 @@ addresses that float), or HAProxy does not know it. `refusal` looks at one servi
 all of them, and `loops` at where they lead.
 """
 
-import ipaddress
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
 from loadmaster_ha.agent.dataplane.model import Node
 from loadmaster_ha.agent.dataplane.sections import SCHEDULES, is_http, persistence_of
+from loadmaster_ha.agent.host_addresses import is_of_a_host
 from loadmaster_ha.domain.virtual_services import (
     CheckType,
     Protocol,
@@ -206,7 +206,7 @@ def _standby(service: VirtualService, _: Node) -> str | None:
     if service.standby is None:
         return None
     address, port = service.standby
-    if not _is_hosts(address) or not 0 < port < 65536:
+    if not _is_possible(address) or not 0 < port < 65536:
         return f"the sorry server {address} port {port} is not possible: give an IP address and a port"
     return None
 
@@ -225,7 +225,7 @@ def _real_servers(service: VirtualService, _: Node) -> str | None:
 def _real_server(server: RealServer) -> str | None:
     if server.index < 1:
         return f"real server {server.address}:{server.port} has no index: delete it and add it again"
-    if not _is_hosts(server.address):
+    if not _is_possible(server.address):
         return f"real server {server.address!r} is not possible on this unit: give its IP address"
     if not 0 < server.port < 65536:
         return f"port {server.port} of real server {server.address} is not possible: give one of 1 to 65535"
@@ -247,14 +247,9 @@ def _certificates(service: VirtualService, certificates: Collection[str]) -> str
     return None
 
 
-def _is_hosts(text: str) -> bool:
-    """Whether it can be the address of one host (to HAProxy 0.0.0.0 is where the client connected to: us)."""
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    everybody = address.is_unspecified or address.is_multicast or text == "255.255.255.255"
-    return not everybody and getattr(address, "scope_id", None) is None
+def _is_possible(address: str) -> bool:
+    """To HAProxy 0.0.0.0 would be where the client connected to, which is this unit; it knows no scopes."""
+    return is_of_a_host(address) and "%" not in address
 
 
 _RULES: Final[tuple[Callable[[VirtualService, Node], str | None], ...]] = (

@@ -20,7 +20,7 @@ _INTERMEDIATE: Final = frozenset({Permission.INTERMEDIATE_CERTIFICATES, Permissi
 _BACKUP: Final = frozenset({Permission.CERTIFICATE_BACKUP})
 _NAME: Final = Parameter(
     "cert",
-    documentation="Name of the certificate.",
+    documentation="Name of the certificate: letters, digits, and . - _ but the first a letter or a digit.",
     required=True,
     longest=64,
     pattern=r"[A-Za-z0-9][A-Za-z0-9._-]*",

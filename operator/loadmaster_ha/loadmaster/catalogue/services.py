@@ -302,7 +302,7 @@ _NOT_HERE: Final = (
 )
 _CHANGES: Final = (
     Parameter("VSAddress", Kind.ADDRESS, "New address."),
-    Parameter("VSPort", documentation="New port: 1 to 65535.", pattern=r"\*|[0-9]{1,5}"),
+    Parameter("VSPort", documentation="New port: 3 to 65530.", pattern=r"\*|[0-9]{1,5}"),
     Parameter("Protocol", documentation="New protocol.", choices=("tcp", "udp")),
 )
 

@@ -20,7 +20,7 @@ NAME_PATTERN: Final = r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}"
 _USER: Final = Parameter(
     "user",
     Kind.TEXT,
-    "Name of the user.",
+    "Name of the user: letters, digits, and . @ - _ but the first a letter, a digit or _.",
     required=True,
     longest=64,
     pattern=NAME_PATTERN,

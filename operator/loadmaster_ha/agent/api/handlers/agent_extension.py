@@ -7,8 +7,9 @@ from loadmaster_ha.agent.api.handlers.ha import settings_in_words
 from loadmaster_ha.agent.api.handlers.parameters import date, value_of
 from loadmaster_ha.agent.api.unit import Unit, bounded
 from loadmaster_ha.agent.certificate_work.messages import CertificateUnusable
+from loadmaster_ha.agent.host_addresses import is_of_a_host
 from loadmaster_ha.agent.settings.model import Kind
-from loadmaster_ha.agent.unit_settings import AGENT_KEY, AgentSettings
+from loadmaster_ha.agent.unit_settings import AGENT_KEY, AgentSettings, HaSettings
 from loadmaster_ha.domain.ha import Role, UnitState
 from loadmaster_ha.loadmaster.catalogue.agent import HA_FIELDS, WATCH_SECONDS
 from loadmaster_ha.loadmaster.parameters import PARAMETERS
@@ -32,9 +33,7 @@ async def get_parameters(_: Call, unit: Unit) -> Reply:
 @handles("agentsetparams")
 async def set_parameters(call: Call, unit: Unit) -> Reply:
     """Change what was sent, and nothing else."""
-    own = {address.partition("/")[0] for address in unit.own_addresses.values()}
-    if call.text("frontend") in own:
-        raise Refused(422, "frontend: is this unit's own address; enter the load balancer's")
+    _check_addresses(call, unit)
     stored = unit.settings.snapshot.get(Kind.AGENT, AGENT_KEY) or {}
     fields = {field: call.parameters[name] for name, field in _FIELDS.items() if call.sent(name)}
     changed = {field: value for field, value in fields.items() if stored.get(field) != value}
@@ -94,6 +93,18 @@ async def set_certificate(call: Call, unit: Unit) -> Reply:
     except CertificateUnusable as error:
         raise Refused(422, f"data: {error}") from None
     return Done()
+
+
+def _check_addresses(call: Call, unit: Unit) -> None:
+    for name, whose in (("frontend", "a load balancer's"), ("probesource", "a prober's")):
+        address = call.text(name)
+        if address and not is_of_a_host(address):
+            raise Refused(422, f"{name}: {address} cannot be {whose} address")
+    frontend = call.text("frontend")
+    if frontend and frontend in {address.partition("/")[0] for address in unit.own_addresses.values()}:
+        raise Refused(422, "frontend: is this unit's own address; enter the load balancer's")
+    if frontend and frontend == HaSettings.of(unit.settings.snapshot).partner:
+        raise Refused(422, "frontend: is the partner's address; enter the load balancer's")
 
 
 def _inputs(unit: Unit) -> dict[str, Json]:

@@ -9,6 +9,7 @@ from typing import Final
 from loadmaster_ha.agent.api.dispatch import Call, Data, Done, Refused, Reply, handles
 from loadmaster_ha.agent.api.service_changes import everything
 from loadmaster_ha.agent.api.unit import Unit
+from loadmaster_ha.agent.host_addresses import is_of_a_host
 from loadmaster_ha.agent.settings.model import Json, Kind, Put
 from loadmaster_ha.agent.unit_settings import SECRET_KEY, HaSettings, partner_secret
 from loadmaster_ha.domain.ha import CHECK_PORT_FORBIDDEN, PROBE_FORBIDDEN_PORTS, Mode, PreferredHost
@@ -95,7 +96,7 @@ def _partner(text: str | None, unit: Unit) -> str | None:
         address = ip_address(text)
     except ValueError:
         raise Refused(422, f"partner: {text!r} is no IP address; names are not looked up here") from None
-    if address.is_unspecified or address.is_multicast:
+    if not is_of_a_host(str(address)):
         raise Refused(422, f"partner: {address} is not the address of a unit")
     if str(address) in {own.partition("/")[0] for own in unit.own_addresses.values()}:
         # The guide itself slips here (7 step 8): the partner is always the other unit.
