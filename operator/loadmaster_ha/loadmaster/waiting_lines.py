@@ -47,7 +47,18 @@ class Line:
     more again for buffers between the two.
     """
 
-    __slots__ = ("_answer", "_limit", "_outcome", "_rest", "_tls", "_told", "certificate", "received")
+    __slots__ = (
+        "_answer",
+        "_limit",
+        "_outcome",
+        "_reads",
+        "_rest",
+        "_tls",
+        "_told",
+        "_writes",
+        "certificate",
+        "received",
+    )
 
     def __init__(self, tls: ssl.SSLSocket, certificate: SeenCertificate) -> None:
         self._tls: ssl.SSLSocket | None = tls
@@ -62,6 +73,8 @@ class Line:
         self._told: Callable[[], object] | None = None
         """Told when the question is settled; None: there is none under way."""
         self._outcome: HttpReply | Exception | None = None
+        self._reads, self._writes = True, False
+        """Whether there is something to do once the socket has something, or takes something."""
         _BARE.run(asyncio.get_running_loop().add_reader, tls.fileno(), self._move)
 
     @property
@@ -111,8 +124,8 @@ class Line:
         self._note_received()
         answer, self._answer = self._answer, None
         outcome, self._outcome = self._outcome, None
-        if answer is None or not answer.keeps or not isinstance(outcome, HttpReply):
-            self.close()
+        if answer is None or not answer.keeps or self._rest or not isinstance(outcome, HttpReply):
+            self.close()  # with a rest of the question: it would be taken for the next one
         if isinstance(outcome, HttpReply):
             return outcome
         raise outcome or aiohttp.ServerDisconnectedError()
@@ -142,8 +155,9 @@ class Line:
 
     def _move(self) -> None:
         """Do what the connection allows; the event loop's."""
+        reads, writes = True, False
         try:
-            self._send()
+            writes = self._send()
             while self._tls is not None:
                 piece = self._tls.recv(_PIECE)
                 if not piece:
@@ -152,6 +166,8 @@ class Line:
                 self._take(piece)
         except ssl.SSLWantReadError:
             pass
+        except ssl.SSLWantWriteError:  # TLS has something to say first (new keys), whatever there is to read
+            reads, writes = False, True
         except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
             self._ended(None)
         except HttpProcessingError as problem:
@@ -160,21 +176,36 @@ class Line:
             self._ended(problem)
         except Exception as problem:  # noqa: BLE001 - who waits is told
             self.fail(problem)
+        self._wait(reads=reads, writes=writes)
 
-    def _send(self) -> None:
-        """Send of the question what can be sent now; the event loop tells when the rest can be."""
+    def _send(self) -> bool:
+        """Send of the question what can be sent now; whether the rest waits for room in the socket."""
         tls = self._tls
-        if not self._rest or tls is None:
-            return
         try:
-            while self._rest:
+            while self._rest and tls is not None:
                 self._rest = self._rest[tls.send(self._rest) :]
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLWantWriteError:
-            asyncio.get_running_loop().add_writer(tls.fileno(), self._move)
-        else:
-            asyncio.get_running_loop().remove_writer(tls.fileno())
+            return True
+        return False
+
+    def _wait(self, *, reads: bool, writes: bool) -> None:
+        if self._tls is None:
+            return
+        loop, number = asyncio.get_running_loop(), self._tls.fileno()
+        if reads is not self._reads:
+            self._reads = reads
+            if reads:
+                _BARE.run(loop.add_reader, number, self._move)
+            else:
+                loop.remove_reader(number)
+        if writes is not self._writes:
+            self._writes = writes
+            if writes:
+                loop.add_writer(number, self._move)
+            else:
+                loop.remove_writer(number)
 
     def _take(self, piece: bytes) -> None:
         if self._told is None:  # something that nobody asked for
