@@ -6,6 +6,7 @@ process that has lost its Lease writes nothing more. `watch` shares the session 
 own object past the permit.
 """
 
+import asyncio.sslproto
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -29,6 +30,9 @@ REQUEST_SECONDS: Final = 30.0
 KEEP_ALIVE_SECONDS: Final = 60.0
 """How long an idle connection is kept; API servers keep theirs for longer. A handshake costs as much as
 several requests, and what is urgent should not begin with one."""
+TLS_BUFFER: Final = 16 * 1024
+"""Bytes that one TLS connection holds to read into, once in each round of the event loop: a TLS record fits,
+and so does a pair as the API server sends it. asyncio's own figure is 256 KiB."""
 PAGE: Final = 500
 WATCH_SECONDS: Final = 300
 """After so long the server is asked to end a watch."""
@@ -73,8 +77,19 @@ async def load_configuration(file: str | None, context: str | None = None) -> Co
     return configuration
 
 
+def keep_tls_connections_small() -> None:
+    """Let every TLS connection of asyncio that this process opens from now on read into `TLS_BUFFER`.
+
+    asyncio allocates the buffer for each connection, and keeps it. It is a setting of the process, since
+    asyncio has no other place for it (`asyncio.sslproto.SSLProtocol.max_size`). Large answers take more
+    system calls then, which costs less than parsing them.
+    """
+    asyncio.sslproto.SSLProtocol.max_size = TLS_BUFFER
+
+
 def open_session(configuration: Configuration, **options: Any) -> aiohttp.ClientSession:
     """A session that verifies the API server and signs each request in; tokens may rotate."""
+    keep_tls_connections_small()
     context = ssl.create_default_context(cafile=configuration.ssl_ca_cert, cadata=configuration.ca_cert_data)
     # Cluster CAs made by kubeadm and others lack the key identifiers that the strict mode of Python 3.13
     # asks for.

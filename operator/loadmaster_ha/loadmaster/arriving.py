@@ -60,6 +60,8 @@ class ArrivingAnswer:
         """
         messages, _, tail = self._parser.feed_data(data)
         for message, payload in messages:
+            if message.code < 200 and message.code != 101:  # an interim answer: the real one follows
+                continue
             if self._message is not None or message.code < 200:
                 raise HttpProcessingError(message="more than one answer")
             self._message, self._payload = message, payload

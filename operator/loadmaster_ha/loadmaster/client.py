@@ -385,9 +385,7 @@ class UnitClient:
     async def _reply(self, version: Version, call: Call) -> HttpReply:
         request = self._request(version, call)
         exchange = Exchange(self.endpoint, self.trust, self._saw)
-        return await self._connections.exchange(
-            exchange, request, seconds=self._seconds(call), waits=call.waits
-        )
+        return await self._connections.exchange(exchange, request, seconds=self._seconds(call))
 
     async def _reply_to(self, asked: Asked) -> HttpReply:
         if asked.fault is not None:

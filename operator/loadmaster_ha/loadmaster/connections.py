@@ -2,11 +2,11 @@
 
 One `Connections` serves every `client` of a process: no cookies, no redirects, no proxies (units have private
 addresses; HTTPS_PROXY is the way to Azure), no decompression, TLS 1.2 at least, nothing sent before the
-certificate was verified. What the answer means is for `recognition`.
+certificate was verified, nothing sent twice. All goes over the small connections of `waiting_lines`. What the
+answer means is for `recognition`.
 """
 
 import asyncio
-import asyncio.sslproto
 import contextlib
 import contextvars
 import errno
@@ -18,14 +18,12 @@ from types import TracebackType
 from typing import Final, NoReturn, Self
 
 import aiohttp
-from aiohttp.client_reqrep import ClientResponse
-from yarl import URL
 
 from loadmaster_ha.domain.fingerprints import for_people
 from loadmaster_ha.loadmaster import trust as trusts
 from loadmaster_ha.loadmaster import waiting_lines
 from loadmaster_ha.loadmaster.answers import MAXIMUM_ANSWER
-from loadmaster_ha.loadmaster.arriving import LONGEST_HEADER, AnswerCompressed, AnswerTooLarge
+from loadmaster_ha.loadmaster.arriving import AnswerCompressed, AnswerTooLarge
 from loadmaster_ha.loadmaster.faults import FaultReason, UnitFault
 from loadmaster_ha.loadmaster.http_messages import HttpReply, HttpRequest
 from loadmaster_ha.loadmaster.trust import SeenCertificate, Trust
@@ -35,18 +33,9 @@ USER_AGENT: Final = "loadmaster-operator"
 KEEP_ALIVE_SECONDS: Final = 4.0
 """How long an idle connection is kept: shorter than the 5 s after which usual servers close it, so that a
 request rarely meets a connection that is just being closed."""
-TLS_BUFFER: Final = 16 * 1024
-"""Bytes that one TLS connection holds to read into, once in each round of the event loop: a TLS record fits,
-and so does a pair as the API server sends it. asyncio's own figure is 256 KiB."""
 _BARE: Final = contextvars.Context()
 """For timers: one for all, instead of a copy of the context of whoever asks for each."""
-_READ_AHEAD: Final = 64 * 1024
-"""Bytes of an answer that may wait to be read."""
-_NOT_TRUSTED: Final = (
-    aiohttp.ClientConnectorCertificateError,
-    aiohttp.ServerFingerprintMismatch,
-    ssl.SSLCertVerificationError,
-)
+_NOT_TRUSTED: Final = (aiohttp.ServerFingerprintMismatch, ssl.SSLCertVerificationError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +75,9 @@ class Exchange:
         """Whom a line has to lead to."""
         return Peer(self.endpoint.address, self.endpoint.port, self.trust)
 
-    def about_to_send(self, certificate: SeenCertificate | None) -> None:
+    def about_to_send(self, certificate: SeenCertificate) -> None:
         """Hold on to the certificate, and from here on to the possibility that the unit acts."""
-        if certificate is None:
-            raise UnitFault(FaultReason.MALFORMED, f"{self.endpoint} shows no certificate; nothing was sent.")
         self.seen(certificate)
-        if self.sent:
-            # aiohttp repeats a GET by itself, at once, when the connection ends without an answer.
-            raise _without_answer(self.endpoint)
         self.sent = True
 
 
@@ -131,46 +115,15 @@ class Question:
         self.line.close()
 
 
-class _Request(aiohttp.ClientRequest):
-    """A request that tells its exchange when it goes out."""
-
-    exchange: Exchange | None = None
-
-    async def send(self, conn: "aiohttp.connector.Connection") -> ClientResponse:
-        if self.exchange is not None:
-            self.exchange.about_to_send(_certificate(conn.transport))
-        return await super().send(conn)
-
-
-def _certificate(transport: asyncio.BaseTransport | None) -> SeenCertificate | None:
-    connection = transport.get_extra_info("ssl_object") if transport else None
-    der = connection.getpeercert(binary_form=True) if connection else None
-    return trusts.seen(der) if der else None
-
-
-def keep_tls_connections_small() -> None:
-    """Let every TLS connection that this process opens from now on read into 16 KiB instead of 256 KiB.
-
-    asyncio allocates the buffer for each connection, and keeps it: 2,000 idle ones would hold half a
-    gigabyte. `Connections` calls this; it is a setting of the process, since asyncio has no other place
-    for it (`asyncio.sslproto.SSLProtocol.max_size`). Large answers take more system calls then, which costs
-    less than parsing them.
-    """
-    asyncio.sslproto.SSLProtocol.max_size = TLS_BUFFER
-
-
 class Connections:
     """The connections to all units of a process; an async context manager, or `close` it.
 
     Idle ones are closed after `KEEP_ALIVE_SECONDS`. Each exchange under way has one of its own, so that what
-    waits long at one unit holds up nothing else. What waits goes over a line of `waiting_lines`, which is
-    smaller, and so does what is asked while that line is idle.
+    waits long at one unit holds up nothing else.
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
-        keep_tls_connections_small()
         self.limits = limits or Limits()
-        self._session: aiohttp.ClientSession | None = None
         self._lines = Lines(KEEP_ALIVE_SECONDS)
 
     async def __aenter__(self) -> Self:
@@ -184,30 +137,27 @@ class Connections:
     async def close(self) -> None:
         """Close all connections."""
         self._lines.close()
-        session, self._session = self._session, None
-        if session is not None:
-            await session.close()
 
-    async def exchange(
-        self, exchange: Exchange, request: HttpRequest, *, seconds: float, waits: bool = False
-    ) -> HttpReply:
+    async def exchange(self, exchange: Exchange, request: HttpRequest, *, seconds: float) -> HttpReply:
         """Send one request and read the whole answer.
 
         Args:
             exchange: with whom; what happens is noted there.
             request: what to send.
             seconds: for all of it.
-            waits: the answer comes late on purpose.
 
         Raises:
             UnitFault: there is none; `sent` tells whether the request went out.
         """
         async with self._in_words(exchange, seconds), asyncio.timeout(seconds):
             peer = exchange.peer
-            line = self._lines.take(peer)
-            if waits or line is not None:
-                return await self._over_a_line(line, peer, exchange, request)
-            return await self._exchange(exchange, request)
+            line = self._lines.take(peer) or await self._connect(peer)
+            try:
+                exchange.about_to_send(line.certificate)
+                return await line.ask(self._as_bytes(exchange, request), self.limits.answer_bytes)
+            finally:
+                exchange.received = line.received
+                self._lines.give(peer, line)
 
     async def begin(self, exchange: Exchange, request: HttpRequest, *, seconds: float) -> Question:
         """Send one request whose answer comes late on purpose, and leave: nobody has to wait in a coroutine.
@@ -260,21 +210,7 @@ class Connections:
         except AnswerCompressed as problem:
             raise _compressed(exchange, str(problem)) from None
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as problem:
-            # Some errors know the URL, and with it (v1) the API key: they go no further.
-            known = isinstance(problem, aiohttp.ClientResponseError | aiohttp.InvalidURL)
-            raise _fault(exchange, problem, seconds, self.limits) from None if known else problem
-
-    async def _over_a_line(
-        self, line: Line | None, peer: Peer, exchange: Exchange, request: HttpRequest
-    ) -> HttpReply:
-        if line is None:
-            line = await self._connect(peer)
-        try:
-            exchange.about_to_send(line.certificate)
-            return await line.ask(self._as_bytes(exchange, request), self.limits.answer_bytes)
-        finally:
-            exchange.received = line.received
-            self._lines.give(peer, line)
+            raise _fault(exchange, problem, seconds, self.limits) from problem
 
     async def _connect(self, peer: Peer) -> Line:
         async with asyncio.timeout(self.limits.connect_seconds):
@@ -284,65 +220,11 @@ class Connections:
     def _as_bytes(exchange: Exchange, request: HttpRequest) -> bytes:
         return waiting_lines.as_bytes(request, str(exchange.endpoint), USER_AGENT)
 
-    async def _exchange(self, exchange: Exchange, request: HttpRequest) -> HttpReply:
-        async def lend(
-            outgoing: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-        ) -> aiohttp.ClientResponse:
-            if isinstance(outgoing, _Request):
-                outgoing.exchange = exchange
-            return await handler(outgoing)
-
-        async with self._open().request(
-            request.method,
-            URL(f"https://{exchange.endpoint}{request.target}", encoded=True),
-            data=request.body,
-            headers=request.headers,
-            ssl=trusts.verifier(exchange.trust),
-            server_hostname=trusts.name_to_verify(exchange.trust),
-            allow_redirects=False,
-            middlewares=(lend,),
-        ) as response:
-            content = await self._read(exchange, response)
-            content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-            return HttpReply(response.status, content_type, content)
-
-    async def _read(self, exchange: Exchange, response: aiohttp.ClientResponse) -> bytes:
-        encoding = response.headers.get("Content-Encoding", "identity")
-        if encoding.lower() != "identity":
-            raise _compressed(exchange, encoding[:20])
-        limit = self.limits.answer_bytes
-        content = bytearray()
-        if (response.content_length or 0) <= limit:
-            async for chunk in response.content.iter_any():
-                content += chunk
-                exchange.received = len(content)
-                if len(content) > limit:
-                    break
-            else:
-                return bytes(content)
-        raise self._too_large(exchange)
-
     def _too_large(self, exchange: Exchange) -> UnitFault:
         limit = self.limits.answer_bytes
         return UnitFault(
             FaultReason.TOO_LARGE, f"{exchange.endpoint} answered with more than {limit} bytes.", sent=True
         )
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE_SECONDS),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=self.limits.connect_seconds),
-                request_class=_Request,
-                auto_decompress=False,
-                trust_env=False,
-                read_bufsize=_READ_AHEAD,
-                max_line_size=LONGEST_HEADER,
-                max_field_size=LONGEST_HEADER,
-            )
-        return self._session
 
     async def _not_trusted(self, exchange: Exchange, problem: Exception) -> NoReturn:
         if isinstance(problem, aiohttp.ServerFingerprintMismatch):

@@ -13,7 +13,6 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Final, TypeAlias
 
-import aiohttp
 from cryptography import x509
 
 from loadmaster_ha.domain import fingerprints
@@ -79,15 +78,8 @@ def name_to_verify(trust: Trust) -> str | None:
     return None if isinstance(trust, Pinned) else trust.server_name
 
 
-def verifier(trust: Trust) -> ssl.SSLContext | aiohttp.Fingerprint:
-    """What verifies by this trust, before anything is sent; the same object for the same trust."""
-    if isinstance(trust, Pinned):
-        return _fingerprint(trust.fingerprint)
-    return _system() if isinstance(trust, SystemAuthorities) else _given(trust.pem)
-
-
 def context(trust: Trust) -> ssl.SSLContext:
-    """As `verifier`, for connections that are not aiohttp's.
+    """What verifies by this trust in the handshake; the same object for the same trust.
 
     Of a pinned certificate, the caller compares the fingerprint before it sends anything.
     """
@@ -122,12 +114,6 @@ async def look(address: str, port: int, *, seconds: float) -> SeenCertificate | 
         return seen(der) if der else None
     finally:
         writer.transport.abort()
-
-
-@lru_cache(maxsize=4096)
-def _fingerprint(digest: str) -> aiohttp.Fingerprint:
-    # aiohttp's own context for fingerprints: TLS 1.2 at least, and checked before a request is sent.
-    return aiohttp.Fingerprint(bytes.fromhex(digest))
 
 
 @lru_cache(maxsize=1)

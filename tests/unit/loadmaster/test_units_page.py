@@ -36,7 +36,6 @@ def test_the_figures_are_those_of_the_code(page):
     assert f"{connections.Limits().connect_seconds:g} s for a connection" in text
     assert f"({usual:g} s mostly), {answers.MAXIMUM_ANSWER >> 20} MiB for an answer" in text
     assert f"closed after {connections.KEEP_ALIVE_SECONDS:g} s" in text
-    assert f"buffer of {connections.TLS_BUFFER >> 10} KiB" in text
 
 
 @pytest.mark.parametrize("reason", list(FaultReason))
