@@ -150,6 +150,21 @@ CASES = [
         refused={"spec.master.address": "10.0.2.4", "spec.slave.address": "10.0.2.4"},
     ),
     Case(
+        "same-management-address",
+        "spec.slave.management.address: Invalid value: master and slave must have different management",
+        accepted={
+            "spec.master.address": "10.0.2.4",
+            "spec.slave.address": "10.0.2.5",
+            "spec.slave.management.address": "10.0.2.4",
+            "spec.slave.management.port": 8442,
+        },
+        refused={
+            "spec.master.address": "10.0.2.4",
+            "spec.slave.address": "10.0.2.5",
+            "spec.slave.management.address": "10.0.2.4",
+        },
+    ),
+    Case(
         "frontend-address-of-a-unit",
         "spec.loadBalancer.frontend.privateIPAddress: Invalid value: the frontend needs an address of its "
         "own",

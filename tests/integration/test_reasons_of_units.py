@@ -78,6 +78,11 @@ def exchanged(master, slave):
     at_work(slave, master)
 
 
+def one_unit(master, slave):
+    """The slave's address leads to the master."""
+    slave.serial, slave.booted = master.serial, master.booted
+
+
 def unread_services(*units):
     for unit in units:
         with_service(unit)
@@ -192,6 +197,11 @@ def management_at(address, port):
 
 CASES = {
     # the two as a pair
+    "one unit": Trouble(
+        "SameUnit",
+        ("Both are the unit serial:", "running since", "Correct management.address"),
+        units=one_unit,
+    ),
     "exchanged": Trouble(
         "RolesExchanged",
         ("named as slave is active and runs as master", "Exchange spec.master and spec.slave"),

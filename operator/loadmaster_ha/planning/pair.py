@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from loadmaster_ha.domain.findings import Finding, Severity
+from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.planning import (
     balancer,
     failover,
@@ -114,7 +115,7 @@ def claims(target: PairTarget) -> frozenset[ResourceID]:
 
 
 def conflicts(target: PairTarget, others: Sequence[PairTarget]) -> tuple[Finding, ...]:
-    """What this pair claims that an older pair of the cluster has: the balancer, or an interface."""
+    """What this pair claims that an older pair of the cluster has: the balancer, an interface, or a unit."""
     layout = Layout(target)
     return tuple(found for other in others for found in _conflicts_with(layout, Layout(other)))
 
@@ -130,7 +131,22 @@ def _conflicts_with(layout: Layout, other: Layout) -> list[Finding]:
         if attachment.interface in theirs:
             what = f"Interface {attachment.interface} is used by LoadMasterPair {name}"
             found.append(finding(Reason.CONFLICTING_PAIR, attachment.path, what))
+    managed = {_managed_at(other, role) for role in Role}
+    for role in Role:
+        endpoint = _managed_at(layout, role)
+        if endpoint is not None and endpoint in managed:
+            what = f"The unit managed at {endpoint[0]}:{endpoint[1]} belongs to LoadMasterPair {name}"
+            found.append(finding(Reason.CONFLICTING_PAIR, f"spec.{role.lower()}.management", what))
     return found
+
+
+def _managed_at(layout: Layout, role: Role) -> tuple[str, int] | None:
+    """Where the operator manages a unit, as far as the manifest says it; None where it does not."""
+    unit = layout.unit(role)
+    address = unit.management.address or unit.address
+    if address is None or unit.management.credentials_secret_ref is None:
+        return None
+    return address, unit.management.port
 
 
 class _Steps:

@@ -308,7 +308,7 @@ CATALOGUE: Final[dict[Reason, Explanation]] = {
     ),
     Reason.CONFLICTING_PAIR: Explanation(
         _B,
-        "An older pair in this cluster uses the same load balancer or the same interface.",
+        "An older pair in this cluster uses the same load balancer, the same interface or the same unit.",
         "Correct one of the two manifests, or delete one of the pairs.",
     ),
     Reason.SECURITY_GROUP_NOT_FOUND: Explanation(

@@ -27,6 +27,12 @@ _UNPROBED_SERVICES: Final = (
 _TCP_SERVICES: Final = f"{cel.SERVICES}.filter(s, s.protocol == 'TCP')"
 
 
+def _management_address(unit: str) -> str:
+    """Where a unit is managed, as far as the manifest says it; else empty."""
+    own = f"(has(self.{unit}.address) ? self.{unit}.address : '')"
+    return f"(has(self.{unit}.management.address) ? self.{unit}.management.address : {own})"
+
+
 def _no_service(offending: str, complaint: str) -> Rule:
     """The list of services `offending` is empty; the message names the first one."""
     return Rule(
@@ -91,9 +97,9 @@ UNITS: Final = (
         field_path=".slave.management.credentialsSecretRef",
     ),
     Rule(
-        "!has(self.master.management.address) || !has(self.slave.management.address) || "
-        "self.master.management.address != self.slave.management.address || "
-        "self.master.management.port != self.slave.management.port",
+        f"!({_management_address('master')} == {_management_address('slave')} && "
+        f"{_management_address('master')} != '' && "
+        "self.master.management.port == self.slave.management.port)",
         message="master and slave must have different management addresses or ports",
         field_path=".slave.management.address",
     ),

@@ -174,8 +174,8 @@ PROVOKED_BY = {
         *of("controller", "CleaningUp RebootOwed DifferentVersions NotObserved"),
         *of(
             "units",
-            "UnitAddressUnknown RolesExchanged ServingUnitNotMaster BothUnitsServing ServicesNotRead "
-            "SharedSecretRequired SharedSecretNotSupported SharedSecretWaits VersionSkew "
+            "SameUnit UnitAddressUnknown RolesExchanged ServingUnitNotMaster BothUnitsServing "
+            "ServicesNotRead SharedSecretRequired SharedSecretNotSupported SharedSecretWaits VersionSkew "
             "AffectedFirmware CheckPortWaits UnitRebooting RebootWaits SharedSecretRotation "
             "CheckPortChanges",
         ),

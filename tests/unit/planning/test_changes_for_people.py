@@ -350,3 +350,31 @@ def test_two_pairs_on_one_balancer_or_interface_conflict():
         "spec.slave.networkInterfaces[0]",
     ]
     assert "other/web" in found[0].message
+
+
+def _managed(number: int, **slave: Any) -> dict[str, Any]:
+    """A pair of its own in Azure, whose units are managed at addresses of its own unless told otherwise."""
+    spec = world.changed(world.guide_spec(), "loadBalancer.name", f"ilb-{number}")
+    for place, role in enumerate(("master", "slave")):
+        spec[role] = {
+            "networkInterfaces": [{"name": "eth0", "resource": f"lm-{number}-{place}"}],
+            "address": f"10.0.{number}.{4 + place}",
+            "management": {"credentialsSecretRef": {"name": "login"}},
+        }
+    spec["slave"]["management"] |= slave
+    return spec
+
+
+@pytest.mark.parametrize(
+    ("slave", "subjects"),
+    [
+        ({}, []),
+        ({"address": "10.0.1.4"}, ["spec.slave.management"]),
+        ({"address": "10.0.1.4", "port": 8442}, []),
+    ],
+)
+def test_a_unit_of_an_older_pair_is_not_managed_by_a_second_one(slave, subjects):
+    older = world.target(_managed(1), identity=world.PairIdentity("edge", "older", "u2"))
+    found = pair.conflicts(world.target(_managed(2, **slave)), [older])
+    assert [finding.subject for finding in found] == subjects
+    assert all("10.0.1.4:8443 belongs to LoadMasterPair edge/older" in each.message for each in found)

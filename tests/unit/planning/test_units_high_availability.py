@@ -111,6 +111,22 @@ def test_units_that_serve_alone_stop_everything_before_any_mode_is_written(maste
     assert "443" in found.findings[0].message
 
 
+@BOTH
+def test_one_unit_at_both_addresses_is_neither_set_up_nor_repaired(kind):
+    """Each half of the plan would undo the other's, and the active unit would be rebooted as a slave."""
+    master = unit(M, kind=kind)
+    found = plan(seen(master, replace(master, role=S), secret="v1"))
+    assert found.changes == ()
+    assert reasons(found, Severity.BLOCKING) == [Reason.SAME_UNIT]
+
+
+def test_a_copy_of_a_unit_is_another_one():
+    """A virtual machine made of a disk image has the identity of the other, and starts for itself."""
+    master = unit(M)
+    copied = replace(unit(S), identity=master.identity, boot="Fri, 08 Aug 25 11:00:00 UTC")
+    assert plan(seen(master, copied, secret="v1")).blocking == ()
+
+
 def test_nobody_is_set_up_while_it_is_not_known_whether_it_serves():
     unread = Unknown("TimedOut", "listvs was not answered")
     found = plan(seen(fresh(M, services=unread), fresh(S)))

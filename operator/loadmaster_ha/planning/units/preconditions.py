@@ -17,6 +17,9 @@ from loadmaster_ha.planning.units.situation import Member, Situation
 
 def about_the_pair(situation: Situation) -> Iterator[Finding]:
     """What stands against making a pair of these two at all."""
+    if same := tuple(_same(situation)):
+        yield from same
+        return
     yield from _mixed(situation)
     yield from _exchanged(situation)
     yield from _serving(situation)
@@ -52,6 +55,14 @@ def unreachable(situation: Situation) -> Iterator[Finding]:
                 f"{other}'s settings is kept as wanted."
             )
         yield Finding(silence.reason, message, severity, f"spec.{role.lower()}.management")
+
+
+def _same(situation: Situation) -> Iterator[Finding]:
+    """Whoever answers as both would be made master and slave in turns; a copy of a unit starts for itself."""
+    facts = [member.facts for member in situation.members.values()]
+    if len(facts) == len(Role) and len({(each.identity, each.boot) for each in facts}) == 1:
+        what = f"Both are the unit {facts[0].identity}, running since {facts[0].boot}"
+        yield finding(Reason.SAME_UNIT, "spec.slave.management", what)
 
 
 def _mixed(situation: Situation) -> Iterator[Finding]:

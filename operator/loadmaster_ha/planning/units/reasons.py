@@ -18,6 +18,7 @@ class Reason(StrEnum):
     """Reasons of findings, and with that of the condition HASynced."""
 
     ADDRESS_UNKNOWN = "UnitAddressUnknown"
+    SAME_UNIT = "SameUnit"
     MIXED_UNITS = "MixedUnits"
     ROLES_EXCHANGED = "RolesExchanged"
     SERVING_UNIT_NOT_MASTER = "ServingUnitNotMaster"
@@ -47,6 +48,12 @@ CATALOGUE: Final[dict[Reason, Explanation]] = {
         _W,
         "A unit's own address is not known: the manifest does not give it and Azure has not told it yet.",
         "Nothing, if Azure tells it soon; else give spec.<unit>.address.",
+    ),
+    Reason.SAME_UNIT: Explanation(
+        _B,
+        "The management addresses of master and slave lead to one and the same unit. Nothing is written: it "
+        "would become master and slave in turns.",
+        "Correct management.address and management.port of the one that leads to the other.",
     ),
     Reason.MIXED_UNITS: Explanation(
         _B,
