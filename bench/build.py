@@ -4,20 +4,25 @@ Each trial has units, API server, Azure and operator of its own. Azure's probe i
 shortened; its operations take no time (in Azure each takes seconds, which are not ours either). A client
 opens a connection to the published service every 20 ms. Of that time, this is not the operator's to save:
 
-* *rebooting*: from a unit's being told to reboot to its management API's answering again, of either unit (an
-  agent node takes seconds, an appliance minutes);
+* *rebooting*: from a unit's being told to reboot to its management API's listening again, of either unit (an
+  agent node takes seconds, an appliance minutes; it answers only some tenths of a second later);
 * *probing*: from a unit's being back, its health port answering, to the balancer's finding somebody up, by
   the prober's own log.
 
 Where they overlap they count once, and what the operator does meanwhile costs nobody anything. *Ours* is the
-rest: looking, planning, writing to Azure and units. Once the balancer has found a unit up, the first answer
-waits for nothing but the operator: that the other unit still reboots then does not count. (It did in earlier
-measurements: *idle* is what was ours by that, the time in which no unit rebooted either.)
+rest: looking, planning, writing to Azure and units, also what both take to carry that out. Once the balancer
+has found a unit up, the first answer waits for nothing but the operator: that the other unit still reboots
+then does not count. (It did in earlier measurements: *idle* is what was ours by that, while no unit
+rebooted either.)
+
+The whole laboratory shares one machine: with other work beside it, units and operator are slow by that. The
+load before each trial is kept, and the table says when it was more than the machine has cores.
 """
 
 import asyncio
 import contextlib
 import json
+import os
 import random
 import tempfile
 import time
@@ -38,6 +43,8 @@ PATIENCE_SECONDS: Final = 180.0
 INTERVAL: Final = 5
 FIGURES: Final = ("total", "rebooting", "probing", "ours", "share", "idle", "idle_share", "ready")
 
+CORES: Final = os.cpu_count() or 1
+
 Span = tuple[float, float]
 """From and to, seconds of the machine's monotonic clock."""
 
@@ -45,12 +52,14 @@ Span = tuple[float, float]
 async def run(*, trials: int = TRIALS) -> None:
     """Measure and publish."""
     found = []
+    load = []
     for number in range(trials):
+        load.append(os.getloadavg()[0])
         with tempfile.TemporaryDirectory(prefix="loadmaster-bench-") as folder:
             result = await _trial(Path(folder))
         found.append(result)
         figures = ", ".join(f"{name} {result[name]:.2f}" for name in FIGURES)
-        print(f"trial {number + 1} of {trials}: {figures}", flush=True)
+        print(f"trial {number + 1} of {trials}: {figures}; load {load[-1]:.1f}", flush=True)
     shown = table(
         f"seconds from apply to the first good answer; probe interval {INTERVAL} s; two node agents",
         "what", "p50", "p95", "p99", "max", "n",
@@ -59,13 +68,31 @@ async def run(*, trials: int = TRIALS) -> None:
     for name, spread in distributions.items():
         shown.add_row(name, *(f"{spread[key]:.2f}" for key in ("p50", "p95", "p99", "max")), str(spread["n"]))
     shown.caption = (
-        "share: ours of total; idle: ours while no unit rebooted; ready: apply to the condition Ready"
+        "share: ours of total; idle: ours while no unit rebooted; ready: apply to the condition Ready. "
+        f"{_in_words(load)}"
     )
     publish(
         "build",
-        {"interval": INTERVAL, "disputed": PROBE_READING, "distributions": distributions, "trials": found},
+        {
+            "interval": INTERVAL,
+            "disputed": PROBE_READING,
+            "cores": CORES,
+            "load": load,
+            "busy": _is_busy(load),
+            "distributions": distributions,
+            "trials": found,
+        },
         shown,
     )
+
+
+def _is_busy(load: list[float]) -> bool:
+    return max(load) > CORES
+
+
+def _in_words(load: list[float]) -> str:
+    said = f"Load before the trials {min(load):.1f} to {max(load):.1f} on {CORES} cores"
+    return f"{said}: a busy machine, of which these figures tell as well." if _is_busy(load) else f"{said}."
 
 
 async def _trial(folder: Path) -> dict[str, float]:
