@@ -427,6 +427,12 @@ def test_nobody_is_called_active_who_says_otherwise(view):
             assert found.active in (Active(role.value), Active.BOTH)
 
 
+def test_why_a_unit_turned_active_is_not_told_as_if_it_were_still_so():
+    why = "the partner 10.0.2.5 refuses the link"
+    view = with_unit(Role.MASTER, agent=agent(ObservedState.ACTIVE, Role.MASTER, detail=why))
+    assert f'it turned active because: "{why}"' in " ".join(diagnose(view).evidence)
+
+
 @given(views(), st.floats(0, 100_000))
 def test_words_do_not_change_with_time_alone(view, shift):
     """What is stored in status must not be written anew with each look."""

@@ -4,6 +4,7 @@ from typing import Final
 
 from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.domain.reading import Present, Unknown
+from loadmaster_ha.domain.units import AgentStatus, ObservedState
 from loadmaster_ha.planning.diagnosis.model import HealthAnswer, PairView, Silence, UnitView
 
 _SILENCE: Final = {
@@ -32,8 +33,16 @@ def unit(view: PairView, role: Role) -> str:
         parts.append(f"its port {view.check_port} {answer(it.health)}")
     parts.append(management(it))
     if it.agent is not None and it.agent.detail:
-        parts.append(f"it says: {it.agent.detail.rstrip('.')}")
+        parts.append(_own_words(it.agent))
     return f"{role.value} ({where}): {'; '.join(parts)}."
+
+
+def _own_words(agent: AgentStatus) -> str:
+    """What an active agent tells is why it became that, and may be long over."""
+    said = agent.detail.rstrip(".")
+    if agent.state is ObservedState.ACTIVE:
+        return f'it turned active because: "{said}"'
+    return f"it says: {said}"
 
 
 def management(it: UnitView) -> str:
