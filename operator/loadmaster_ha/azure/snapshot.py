@@ -12,7 +12,6 @@
 import asyncio
 import json
 import time
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Hashable, Iterable, Mapping
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from loadmaster_ha.azure import errors
 from loadmaster_ha.azure.budget import BudgetExhausted, Clock
 from loadmaster_ha.azure.resource_types import TYPES, UnsupportedRequest
 from loadmaster_ha.azure.transport import ArmRequest, ArmResponse, ConnectionFailed, Transport, Verb
+from loadmaster_ha.domain.packing import Packing
 from loadmaster_ha.domain.reading import Absent, Present, Reading, Unknown
 from loadmaster_ha.planning.arm import InvalidResourceID, ResourceID
 from loadmaster_ha.planning.observation import AddressQuestion, Resource
@@ -57,9 +57,17 @@ _LINKED: Final = (
 )
 
 
+_PACKINGS: Final = defaultdict[str, Packing](Packing)
+"""By type of resource."""
+
+
+def _packing(resource: ResourceID) -> Packing:
+    return _PACKINGS[resource.type.lower()]
+
+
 @dataclass(frozen=True, slots=True)
 class _Packed:
-    """A resource as compressed JSON: a tenth of the memory, and unpacking takes less than a millisecond."""
+    """A resource as packed JSON: a fraction of the memory, and unpacking takes less than a millisecond."""
 
     id: ResourceID
     etag: str | None
@@ -68,10 +76,10 @@ class _Packed:
     @classmethod
     def of(cls, resource: Resource) -> "_Packed":
         text = json.dumps(resource.body, separators=(",", ":"))
-        return cls(resource.id, resource.etag, zlib.compress(text.encode(), level=1))
+        return cls(resource.id, resource.etag, _packing(resource.id).pack(text))
 
     def unpack(self) -> Resource:
-        return Resource(self.id, json.loads(zlib.decompress(self.data)), self.etag)
+        return Resource(self.id, json.loads(_packing(self.id).unpack(self.data)), self.etag)
 
 
 @dataclass(slots=True)

@@ -103,7 +103,8 @@ class Writing:
             return Course(_undone(work, [first]), after=pause)
         if not work.deleting:
             await self._hold_on(work)
-        work.made = done = []
+        done: list[UnitChange] = []
+        work.made = done
         try:
             await self._make(work, done)
         except OutdatedPlanError as outdated:

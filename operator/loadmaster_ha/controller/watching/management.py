@@ -12,6 +12,7 @@ stacks of coroutines would be a third of what the process holds.
 """
 
 import asyncio
+import contextvars
 import logging
 import random
 from collections.abc import Callable, Coroutine
@@ -43,6 +44,9 @@ RESTLESS_ROUND_SECONDS: Final = 5.0
 """Between two questions for the state of an appliance, and after a fault, while something changes."""
 
 SOON: Final = 2.0
+
+_BARE: Final = contextvars.Context()
+"""For timers: one for all, instead of a copy of the context of whoever sets each."""
 
 TOLD_WITHIN: Final = 0.1
 """Seconds within which an agent is asked of which its partner has told; spread, since a thousand may be."""
@@ -150,7 +154,7 @@ class UnitRounds:
         loop = asyncio.get_running_loop()
         if loop.time() + soon < self._timer.when():
             self._timer.cancel()
-            self._timer = loop.call_later(soon, self.begin)
+            self._timer = loop.call_later(soon, self.begin, context=_BARE)
 
     async def _work(self) -> None:
         """Ask until there is something to wait for; what is waited for begins it again."""
@@ -161,7 +165,7 @@ class UnitRounds:
                 return
             if pause > 0:
                 self._pause = pause
-                self._timer = asyncio.get_running_loop().call_later(pause, self.begin)
+                self._timer = asyncio.get_running_loop().call_later(pause, self.begin, context=_BARE)
                 return
 
     async def _turn(self) -> float:
