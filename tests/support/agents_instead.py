@@ -28,12 +28,12 @@ ROLES: Final = ("master", "slave")
 
 async def agents_instead(pair: TroubledPair, *roles: str) -> None:
     """Let fresh agents be the units of these roles (of both)."""
-    await _name(pair, {role: await _serve(pair) for role in roles or ROLES})
+    await _name(pair, {role: await _serve(pair, role) for role in roles or ROLES})
 
 
 async def agents_at_work(pair: TroubledPair) -> tuple[Served, Served]:
     """Let the units be two agents that are a pair already: the master serves, the slave stands by."""
-    agents = await _serve(pair), await _serve(pair)
+    agents = await _serve(pair, ROLES[0]), await _serve(pair, ROLES[1])
     addresses = [unit.own_address for unit in pair.units]
     for agent, own, partner, mode, state in zip(
         agents, addresses, addresses[::-1], (Mode.MASTER, Mode.SLAVE), (UnitState.ACTIVE, UnitState.STANDBY),
@@ -47,10 +47,12 @@ async def agents_at_work(pair: TroubledPair) -> tuple[Served, Served]:
     return agents
 
 
-async def _serve(pair: TroubledPair) -> Served:
+async def _serve(pair: TroubledPair, role: str) -> Served:
     """An agent's management API, until the pairs are taken down."""
     folder = Path(pair.stack.enter_context(tempfile.TemporaryDirectory()))
-    return await pair.stack.enter_async_context(served(folder))
+    agent = await pair.stack.enter_async_context(served(folder))
+    agent.unit.serial_number = f"5f1c0de0a9b8c7d{ROLES.index(role)}"  # units have serial numbers of their own
+    return agent
 
 
 async def _name(pair: TroubledPair, agents: dict[str, Served]) -> None:

@@ -234,12 +234,6 @@ class Pair:
         self.arm.apply(plan.changes[0])
         return plan.changes[0]
 
-    def settle_in_azure(self, target: UnitsTarget) -> None:
-        """Let Azure's lane work until it has nothing to do, with the units as they are."""
-        self.plan_units(target)
-        while self.azure_step(target) is not None:
-            pass
-
     def rules(self) -> dict[str, tuple[int, str]]:
         """Our rules of services in the balancer: name -> backend port, pool."""
         try:

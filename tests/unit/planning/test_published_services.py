@@ -259,62 +259,6 @@ def test_services_that_exchange_their_ports_are_told_so():
     assert pair.rules()["a"][0] == 1001
 
 
-def test_a_service_that_is_renamed_serves_on():
-    pair = Pair()
-    pair.settle(lab.wanted(lab.spec(lab.service("old", 443))))
-    there = pair.unit.of("old")[0]
-    renamed = lab.wanted(lab.spec(lab.service("new", 443)))
-    made = pair.settle(renamed)
-    assert names(made).count("ModifyService") == 1
-    assert {"AddService", "DeleteService"}.isdisjoint(names(made))
-    assert pair.unit.services[there.key] == replace(there, nickname=MARKS.nickname("new"))
-    assert set(pair.rules()) == set(pair.openings()) == {"new"}
-    assert plan(pair, renamed).converged
-
-
-@pytest.mark.parametrize("first", ["azure", "units"])
-def test_a_renamed_service_is_led_to_all_the_time(first):
-    pair = Pair()
-    pair.settle(lab.wanted(lab.spec(lab.service("old", 443))))
-    renamed = lab.wanted(lab.spec(lab.service("new", 443)))
-    steps = [pair.azure_step, pair.units_step] if first == "azure" else [pair.units_step, pair.azure_step]
-    for _ in range(10):
-        for step in steps:
-            step(renamed)
-            assert [port for port, _ in pair.rules().values()] == [443]
-
-
-def test_a_renamed_service_has_its_certificate_by_the_new_name_alone():
-    pair = Pair()
-    old = lab.wanted(lab.spec(lab.service("old", tls=TLS)), certificates={"old": lab.certificate("old", "1")})
-    pair.settle(old)
-    pair.settle(
-        lab.wanted(lab.spec(lab.service("new", tls=TLS)), certificates={"new": lab.certificate("new", "1")})
-    )
-    assert pair.unit.of("new")[0].tls.certificates == (MARKS.certificate("new"),)
-    assert set(pair.unit.certificates) == {MARKS.certificate("new")}
-
-
-def test_what_is_served_by_another_name_stays_where_the_new_one_cannot_be():
-    pair = Pair()
-    pair.settle(lab.wanted(lab.spec(lab.service("old", 443))))
-    refused = lab.wanted(lab.spec(lab.service("new", 443, type="HTTP2")))
-    pair.settle_in_azure(refused)
-    assert pair.rules()["new"][0] == 443
-    found = plan(pair, refused)
-    assert reasons(found) == ["ServiceNotPossible", "StillPublished"]
-    assert found.changes == ()
-
-
-def test_who_takes_over_a_place_for_himself_finds_the_virtual_service_there():
-    pair = Pair()
-    pair.settle(lab.wanted(lab.spec(lab.service("old", 443))))
-    theirs = lab.wanted(lab.spec({"name": "new", "port": 443}))
-    pair.settle(theirs)
-    assert reasons(plan(pair, theirs)) == ["VirtualServiceLeftAlone"]
-    assert len(pair.unit.of("old")) == 1
-
-
 def test_a_manifest_that_no_longer_has_the_virtual_service_leaves_it_alone():
     pair = Pair()
     pair.settle(lab.wanted(lab.spec(lab.service())))

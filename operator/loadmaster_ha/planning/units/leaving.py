@@ -23,8 +23,7 @@ DEFAULT_DRAIN: int = Wanted().drain_seconds
 def plan_leaving(view: View, parts: Iterable[Part], *, deleting: bool = False) -> Part:
     """Plan what becomes of ours that the manifest does not want where they are; all of ours when deleting."""
     leaving = Part()
-    places = {part.name: part.place for part in parts if part.place is not None}
-    handed_over = {view.key_of(each) for each in view.spec.services if each.virtual_service is None}
+    settled = {part.name for part in parts if part.settled}
     for have in view.services:
         name = service_of(have.nickname)
         if name is None or view.marks.whose(have.nickname) is not Whose.OURS:
@@ -33,14 +32,12 @@ def plan_leaving(view: View, parts: Iterable[Part], *, deleting: bool = False) -
         if deleting:
             # Its balancer is gone with the last flow that it forwarded: there is nobody to wait for.
             _leave(view, name, have, leaving, drain_seconds=0)
-        elif service is None and have.key in places.values():
-            continue  # it serves on by another name
-        elif service is None and have.key not in handed_over:
+        elif service is None:
             _leave(view, name, have, leaving)
-        elif service is None or service.virtual_service is None:
+        elif service.virtual_service is None:
             what = f"Virtual service {have.nickname} ({have.key}) is not in the manifest any more"
             leaving.findings.append(finding(ServiceReason.LEFT_ALONE, _subject(view, name), what))
-        elif have.key != view.key_of(service) and name in places:
+        elif have.key != view.key_of(service) and name in settled:
             _leave(view, name, have, leaving)
     return leaving
 
@@ -49,7 +46,7 @@ def _leave(
     view: View, name: str, have: VirtualService, part: Part, *, drain_seconds: int | None = None
 ) -> None:
     told = f"Virtual service {have.nickname} ({have.key}) is to be removed"
-    if view.is_led_to(have.key):
+    if view.is_led_to(name, have.key):
         part.findings.append(
             finding(ServiceReason.STILL_PUBLISHED, _subject(view, name), f"{told}: {_why_not(view)}")
         )

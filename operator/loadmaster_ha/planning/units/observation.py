@@ -53,12 +53,14 @@ class Publication:
     """Something of ours in Azure that leads, or lets in, to a published service on the units."""
 
     service: str
-    """Its name in the manifest, also of one that the manifest no longer has; of an opening perhaps cut."""
+    """Its name in the manifest, also of one that the manifest no longer has."""
     protocol: Protocol
     port: int | None
     """On the units; None: every port."""
     arm: str | None = None
     """The units' interface, by its name in the manifest; None: cannot be told."""
+    cut: bool = False
+    """`service` is only the beginning of the name: names in Azure are cut where they would be too long."""
 
 
 @dataclass(frozen=True, slots=True)

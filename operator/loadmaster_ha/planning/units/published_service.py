@@ -47,7 +47,7 @@ def plan_service(view: View, index: int, service: Service) -> Part:
         certificate=None if certificate is None else certificate.name,
     )
     servers = _real_servers(view, service, wanted, part)
-    part.place = key if have is not None and view.marks.whose(have.nickname) is Whose.OURS else None
+    part.settled = have is not None and view.marks.whose(have.nickname) is Whose.OURS
     current = _virtual_service(view, have, want, certificate, part)
     if current is not None:
         _plan_servers(view, wanted, current, servers, part)
@@ -72,10 +72,10 @@ def _virtual_service(
         if possible:
             part.changes.append(AddService(view.role, want))
         return want if possible else None
-    want = _without_predecessors(view, goal(have, want), want)
+    want = goal(have, want)
     if not possible:
         want = replace(want, tls=have.tls, type=have.type)
-    if have.enabled and not want.enabled and view.is_led_to(have.key):
+    if have.enabled and not want.enabled and view.is_led_to(part.name, have.key):
         want = replace(want, enabled=True)
         what = f"Virtual service {have.nickname} ({have.key}) is to be disabled"
         part.findings.append(
@@ -91,7 +91,7 @@ def _is_ready(
 ) -> bool:
     """Whether what is on the unit now can answer."""
     return (
-        part.place is not None
+        part.settled
         and have is not None
         and have.enabled
         and want.enabled
@@ -136,16 +136,13 @@ def _is_free(view: View, service: Service, key: ServiceKey, part: Part) -> bool:
 
 
 def _is_left(view: View, service: Service, have: VirtualService, part: Part) -> bool:
-    """Whether a place that one of ours has is this service's own, or was that of one the manifest lost.
-
-    The latter is how a service is given another name: its virtual service gets it and goes on serving.
-    """
-    owner = service_of(have.nickname) or ""
-    if owner == service.name or owner not in view.manifest:
+    """Whether a place that one of ours has is this service's own."""
+    owner = service_of(have.nickname)
+    if owner == service.name:
         return True
-    entry = view.manifest[owner]
+    entry = view.manifest.get(owner or "")
     what = f"Service {service.name!r} waits for {have.key}, which {_called(have)} has"
-    if entry.virtual_service is None:
+    if entry is not None and entry.virtual_service is None:
         part.findings.append(finding(ServiceReason.VIRTUAL_SERVICE_CLASH, part.path, what))
     elif _is_exchange(view, service.name, entry):
         part.findings.append(finding(ServiceReason.PORT_EXCHANGE, part.path, what))
@@ -166,17 +163,6 @@ def _is_exchange(view: View, start: str, entry: Service | None) -> bool:
             return True
         entry = view.manifest.get(owner or "")
     return False
-
-
-def _without_predecessors(view: View, want: VirtualService, ours: VirtualService) -> VirtualService:
-    """Without certificates of ours for services that the manifest does not have, such as its former name."""
-    if want.tls is None or ours.tls is None:
-        return want
-    named = {view.marks.certificate(name) for name in view.manifest}
-    kept = tuple(
-        name for name in want.tls.certificates if name in named or not view.marks.owns_certificate(name)
-    )
-    return replace(want, tls=replace(want.tls, certificates=kept))
 
 
 def _covers(service: VirtualService, key: ServiceKey) -> bool:

@@ -9,6 +9,7 @@ order holds whatever happens between two writes:
 * `published` is what of the services Azure still leads to. `services` removes nothing that is in it.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -26,6 +27,7 @@ from loadmaster_ha.planning.bodies import (
     singular_or_plural,
 )
 from loadmaster_ha.planning.layout import Layout
+from loadmaster_ha.planning.names import LONGEST
 from loadmaster_ha.planning.observation import Observation, Resource
 from loadmaster_ha.planning.ownership import may_write, owner_of
 from loadmaster_ha.planning.security_groups import known_groups, our_rules
@@ -34,6 +36,7 @@ from loadmaster_ha.planning.units.observation import Publication
 from loadmaster_ha.resources.loadmasterpair import LoadMasterPairSpec, Protocol, Service, Switch
 
 _PROTOCOLS: Final = {Protocol.TCP: UnitProtocol.TCP, Protocol.UDP: UnitProtocol.UDP}
+_CUT: Final = re.compile(r"[-a-z0-9]+_[0-9a-f]{8}")
 
 
 def is_managed(spec: LoadMasterPairSpec) -> bool:
@@ -48,10 +51,9 @@ def held_back(target: PairTarget, ready: frozenset[str] | None, observation: Obs
     """What the Azure side may bring about now; for `planning.pair.plan(..., publish=...)`.
 
     A service that is not ready is left out if Azure has no rule for it, else it keeps the rule's backend
-    port, protocol and interface; so does one that wants a port which such a one still has. One that follows
-    another at its place, under a new name, is led to as that one was. A disabled one is left out. Nothing is
-    taken from clients because something is unknown. Services without a `virtualService` of ours are always
-    ready.
+    port, protocol and interface; so does one that wants a port which such a one still has. A disabled one is
+    left out. Nothing is taken from clients because something is unknown. Services without a `virtualService`
+    of ours are always ready.
 
     Args:
         target: the pair as the manifest wants it.
@@ -89,10 +91,12 @@ def published(layout: Layout, observation: Observation) -> Reading[frozenset[Pub
     return Present(frozenset((*rules.values(), *openings)))
 
 
-def leads_to(publication: Publication, protocol: UnitProtocol, port: int, arm: str) -> bool:
-    """Whether something in Azure leads, or may lead, to this port of an interface of the units."""
+def leads_to(publication: Publication, service: str, protocol: UnitProtocol, port: int, arm: str) -> bool:
+    """Whether something in Azure leads, or may lead, to this port of a published service on the units."""
+    named_so = service.startswith(publication.service) if publication.cut else service == publication.service
     return (
-        publication.protocol is protocol
+        named_so
+        and publication.protocol is protocol
         and publication.port in (None, port)
         and publication.arm in (None, arm)
     )
@@ -128,23 +132,11 @@ def _as_it_is(
     layout: Layout, services: tuple[Service, ...], waiting: frozenset[str], rules: Mapping[str, Publication]
 ) -> Iterator[Service]:
     """The services for Azure: those that wait stay as they are published, or away."""
-    named = {each.name for each in services}
-    left = [rule for name, rule in rules.items() if name not in named]
     for service in services:
         if service.name not in waiting:
             yield service
-        elif _is_disabled(service):
-            continue
-        elif service.name in rules:
+        elif not _is_disabled(service) and service.name in rules:
             yield _kept(layout, service, rules[service.name])
-        elif any(_is_at(layout, service, rule) for rule in left):
-            yield service
-
-
-def _is_at(layout: Layout, service: Service, rule: Publication) -> bool:
-    """Whether a rule leads to where the service is to be."""
-    protocol, port = _PROTOCOLS[service.protocol], service.backend_port or service.port
-    return None not in (rule.port, rule.arm) and leads_to(rule, protocol, port, arm_name(layout, service))
 
 
 def _is_disabled(service: Service) -> bool:
@@ -225,11 +217,12 @@ def _openings(layout: Layout, group: Resource, arms: Mapping[str, str]) -> Itera
             continue
         body = properties(rule)
         protocol = UnitProtocol.UDP if str(body.get("protocol")).lower() == "udp" else UnitProtocol.TCP
+        cut = len(name) == LONGEST and _CUT.fullmatch(_rest(layout, name)) is not None
         destinations = singular_or_plural(body, "destinationAddressPrefix", "destinationAddressPrefixes")
         reached = {arms.get(each.removesuffix("/32")) for each in destinations}
         for port in singular_or_plural(body, "destinationPortRange", "destinationPortRanges"):
             for arm in reached:
-                yield Publication(service, protocol, int(port) if port.isdigit() else None, arm)
+                yield Publication(service, protocol, int(port) if port.isdigit() else None, arm, cut)
 
 
 def _service_of(layout: Layout, name: str) -> str | None:

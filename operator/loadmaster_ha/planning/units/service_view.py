@@ -58,8 +58,8 @@ class View:
         address = self.target.arm_addresses.get((self.role, self.arm_of(service)))
         return None if address is None else ServiceKey(address, port_of(service), protocol_of(service))
 
-    def is_led_to(self, key: ServiceKey) -> bool:
-        """Whether Azure leads, or for all that is known may lead, to a virtual service; in whosever name."""
+    def is_led_to(self, service: str, key: ServiceKey) -> bool:
+        """Whether Azure leads, or for all that is known may lead, to a virtual service."""
         publications = self.observation.published
         if not isinstance(publications, Present):
             return True
@@ -69,7 +69,9 @@ class View:
             if role is self.role and address == key.address
         ]
         return any(
-            leads_to(found, key.protocol, key.port, arm) for found in publications.value for arm in arms
+            leads_to(found, service, key.protocol, key.port, arm)
+            for found in publications.value
+            for arm in arms
         )
 
 
@@ -89,8 +91,8 @@ class Part:
     """The service; empty for the part of those that go."""
     path: str = ""
     """The service's field path."""
-    place: ServiceKey | None = None
-    """Where it is wanted, once a virtual service of ours is there, so that those elsewhere can go."""
+    settled: bool = False
+    """Its virtual service is where it is wanted, so that those elsewhere can go."""
 
     def wait(self, seconds: float | None) -> None:
         """Look again at least then."""
