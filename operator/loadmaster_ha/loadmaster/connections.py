@@ -255,8 +255,7 @@ def _compressed(exchange: Exchange, how: str) -> UnitFault:
 
 
 def _why_not_verified(problem: Exception) -> str:
-    cause = getattr(problem, "certificate_error", problem)
-    return getattr(cause, "verify_message", "") or "it could not be verified"
+    return getattr(problem, "verify_message", "") or "it could not be verified"
 
 
 def _fault(exchange: Exchange, problem: Exception, seconds: float, limits: Limits) -> UnitFault:
@@ -270,18 +269,16 @@ def _fault(exchange: Exchange, problem: Exception, seconds: float, limits: Limit
 
 
 def _before_sending(where: Endpoint, problem: Exception) -> tuple[FaultReason, str]:
-    cause = getattr(problem, "os_error", problem)
-    number = getattr(cause, "errno", None)
-    if isinstance(problem, aiohttp.ClientConnectorDNSError | socket.gaierror):
+    if isinstance(problem, socket.gaierror):
         return FaultReason.UNREACHABLE, f"The name {where.address} cannot be resolved."
-    if number == errno.ECONNREFUSED:
+    if getattr(problem, "errno", None) == errno.ECONNREFUSED:
         return FaultReason.REFUSED, f"{where} refuses connections."
-    if _ended(cause):
+    if _ended(problem):
         return FaultReason.RATE_LIMITED, f"{where} ended the connection while it was being set up."
-    if isinstance(cause, ssl.SSLError):
-        why = (cause.reason or "unknown reason").lower().replace("_", " ")
+    if isinstance(problem, ssl.SSLError):
+        why = (problem.reason or "unknown reason").lower().replace("_", " ")
         return FaultReason.MALFORMED, f"{where} does not speak TLS as it should ({why})."
-    why = cause.strerror if isinstance(cause, OSError) and cause.strerror else type(cause).__name__
+    why = problem.strerror if isinstance(problem, OSError) and problem.strerror else type(problem).__name__
     return FaultReason.UNREACHABLE, f"{where} cannot be reached: {why}."
 
 
@@ -317,6 +314,4 @@ def _after_sending(exchange: Exchange, problem: Exception, seconds: float) -> Un
     if isinstance(problem, OSError):
         why = problem.strerror or type(problem).__name__
         return UnitFault(FaultReason.ANSWER_LOST, f"The connection to {where} was lost: {why}.", sent=True)
-    what = problem.message.partition(":")[0] if isinstance(problem, aiohttp.ClientResponseError) else ""
-    why = f" ({what[:80]})" if what else ""
-    return UnitFault(FaultReason.MALFORMED, f"{where} does not answer in HTTP as it should{why}.", sent=True)
+    return UnitFault(FaultReason.MALFORMED, f"{where} does not answer in HTTP as it should.", sent=True)

@@ -3,8 +3,8 @@
 A long poll keeps a connection for good. aiohttp and asyncio's TLS hold some 60 KiB for each (buffers, parser,
 request, answer), of which OpenSSL needs 18. A `Line` holds the OpenSSL connection and next to nothing else:
 what reads an answer (aiohttp's own parser) is there only while one is being read, and whoever asks need not
-wait in a coroutine of his own. `connections` decides what goes over a line; trust, limits and the meaning of
-failures are the same on both ways.
+wait in a coroutine of his own. `connections` asks everything over lines, with trust and limits, and gives
+failures their meaning.
 """
 
 import asyncio

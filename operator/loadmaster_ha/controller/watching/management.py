@@ -44,9 +44,7 @@ RESTLESS_ROUND_SECONDS: Final = 5.0
 """Between two questions for the state of an appliance, and after a fault, while something changes."""
 
 SOON: Final = 2.0
-
-_BARE: Final = contextvars.Context()
-"""For timers: one for all, instead of a copy of the context of whoever sets each."""
+"""Seconds at most after which an active agent is asked again whose partner has not been asked yet."""
 
 TOLD_WITHIN: Final = 0.1
 """Seconds within which an agent is asked of which its partner has told; spread, since a thousand may be."""
@@ -57,6 +55,9 @@ FIRST_PAUSE: Final = 2.0
 """After the first fault in a row; then twice as long each time, up to a round."""
 
 JITTER: Final = 0.1
+
+_BARE: Final = contextvars.Context()
+"""For timers: one for all, instead of a copy of the context of whoever sets each."""
 
 
 def patience(*, first: bool, dice: Callable[[], float] = random.random) -> int:
