@@ -439,6 +439,16 @@ CASES = [
         },
     ),
     Case(
+        "fingerprint-of-another-kind",
+        'Invalid value: "sha1 Fingerprint=ABAB": a SHA-256 fingerprint has 64 hexadecimal digits, with '
+        "or without colons: take it as `openssl x509 -noout -fingerprint -sha256`",
+        accepted={
+            "spec.master.management.tls.fingerprintSHA256": "sha256 Fingerprint=" + FINGERPRINT.upper(),
+            "spec.slave.management.tls.fingerprintSHA256": "sha256:" + ":".join(["cd"] * 32),
+        },
+        refused={"spec.master.management.tls.fingerprintSHA256": "sha1 Fingerprint=ABAB"},
+    ),
+    Case(
         "fingerprint-beside-an-authority",
         "spec.master.management.tls.fingerprintSHA256: Forbidden: with fingerprintSHA256 exactly that "
         "certificate is accepted",

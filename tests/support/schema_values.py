@@ -1,8 +1,10 @@
 """A Hypothesis strategy for what a structural schema accepts.
 
-Only what structural schemas have: one type at each level, no references. CEL rules are not looked at.
+Only what structural schemas have: one type at each level, no references. Of CEL rules only one is looked at:
+that a text matches an expression.
 """
 
+import re
 from typing import Any
 
 from hypothesis import strategies as st
@@ -66,11 +68,18 @@ def _strings(schema: Schema) -> st.SearchStrategy[str]:
     shortest, longest = schema.get("minLength", 0), schema.get("maxLength")
     if schema.get("format") == "date-time":
         return st.datetimes().map(lambda moment: moment.strftime("%4Y-%m-%dT%H:%M:%SZ"))
-    if "pattern" in schema:
+    pattern = schema.get("pattern") or _matched(schema)
+    if pattern:
         # `$` of Python also matches before a last line break; that of the API server does not.
-        texts = st.from_regex(schema["pattern"].removesuffix("$") + r"\Z")
+        texts = st.from_regex(pattern.removesuffix("$") + r"\Z")
         return texts.filter(lambda text: shortest <= len(text) <= (longest or len(text)))
     return st.text(st.characters(codec="utf-8"), min_size=shortest, max_size=longest)
+
+
+def _matched(schema: Schema) -> str:
+    """The expression that a rule asks a text to match; empty: none does."""
+    rules = (each["rule"] for each in schema.get("x-kubernetes-validations", ()))
+    return next((found[1] for each in rules if (found := re.fullmatch(r"self\.matches\('(.*)'\)", each))), "")
 
 
 def _lists(schema: Schema) -> st.SearchStrategy[list[Any]]:

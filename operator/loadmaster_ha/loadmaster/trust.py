@@ -6,7 +6,6 @@ authorities in memory; all ask for TLS 1.2 at least.
 
 import asyncio
 import hashlib
-import re
 import ssl
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,13 +16,12 @@ from cryptography import x509
 
 from loadmaster_ha.domain import fingerprints
 
-_HEX: Final = re.compile(r"[0-9a-f]{64}")
 _MOST_CONTEXTS: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Pinned:
-    """Nothing but the certificate with this SHA-256 fingerprint (hex, with or without colons).
+    """Nothing but the certificate with this SHA-256 fingerprint, in any form that `fingerprints` knows.
 
     Raises:
         ValueError: it is no such fingerprint.
@@ -32,9 +30,7 @@ class Pinned:
     fingerprint: str
 
     def __post_init__(self) -> None:
-        plain = fingerprints.plain(self.fingerprint)
-        if not _HEX.fullmatch(plain):
-            raise ValueError("a SHA-256 fingerprint has 64 hexadecimal digits, with or without colons")
+        plain = fingerprints.plain(fingerprints.checked(self.fingerprint))
         object.__setattr__(self, "fingerprint", plain)
 
 

@@ -6,7 +6,10 @@ The patterns are in the common subset of RE2 (API server), Rust's regex (pydanti
 
 from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+
+from loadmaster_ha.domain import fingerprints
+from loadmaster_ha.resources.model import Rule, rules
 
 _OCTET: Final = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _IPV4: Final = rf"{_OCTET}(\.{_OCTET}){{3}}"
@@ -44,7 +47,17 @@ LabelValue = Annotated[
 HostName = Annotated[
     str, Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$", max_length=253)
 ]
-Fingerprint = Annotated[str, Field(pattern=r"^([0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}$", max_length=95)]
+Fingerprint = Annotated[
+    str,
+    AfterValidator(fingerprints.checked),
+    # A rule instead of a pattern: of that the API server tells nothing but the expression.
+    Field(
+        max_length=128,
+        json_schema_extra=rules(
+            Rule(f"self.matches('{fingerprints.FORM}')", message=fingerprints.FORM_IN_WORDS)
+        ),
+    ),
+]
 InterfaceName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=15)]
 ServiceName = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$", max_length=24)]
 DNSLabel = Annotated[str, Field(pattern=r"^[a-z][-a-z0-9]*[a-z0-9]$", min_length=3, max_length=63)]

@@ -68,9 +68,9 @@ class ManagementTLS(Model):
     )
 
     fingerprint_sha256: Fingerprint | None = Field(default=None, alias="fingerprintSHA256")
-    """SHA-256 fingerprint of the unit's certificate, in hex, with or without colons; nothing else is
-    accepted then. Before it is known, leave tls out: the condition HASynced shows the fingerprint that was
-    seen, and nothing is sent."""
+    """SHA-256 fingerprint of the unit's certificate, as `openssl x509 -fingerprint -sha256` prints it or just
+    its hexadecimal digits, with or without colons; nothing else is accepted then. Before it is known, leave
+    tls out: the condition HASynced shows the fingerprint that was seen, and nothing is sent."""
 
     ca_secret_ref: CAReference | None = None
     """Secret with the certificates of the authorities that may have signed the unit's. Default: the system's
