@@ -124,6 +124,9 @@ class Pair:
     """Two stand-ins and their frontend."""
 
     number: int
+    service_says: list[str] = field(default_factory=lambda: ["Up"])
+    """What a unit says of its virtual service, one word each time; the last one again and again. `Refused`:
+    it does not say."""
     units: dict[str, Unit] = field(default_factory=dict)
 
     @property
@@ -141,7 +144,7 @@ class LightUnits:
         self.by_address: dict[str, Unit] = {}
         self.frontends: dict[str, Pair] = {}
         self.health_port = self.management_port = 0
-        self.counts = {"health": 0, "frontend": 0, "management": 0, "watch": 0}
+        self.counts = {"health": 0, "frontend": 0, "management": 0, "watch": 0, "services": 0}
         self.asked: dict[str, list[float]] = {}
         """Per unit address: when its health port was asked, if `journal` is on."""
         self.journal = False
@@ -280,8 +283,17 @@ class _Management(asyncio.Protocol):
         if command == "listapi" and self._units.appliances:
             return {"commands": [each for each in COMMANDS if "agent" not in each], "version": APPLIANCE}
         if command == "listvs":
-            return {"VS": [{**_SERVICE, "VSAddress": unit.address}]}
+            counts["services"] += 1
+            return self._service(unit)
         return _SAME_FOR_ALL.get(command) or {"frontend": frontend_address(unit.pair.number), **_PROBE}
+
+    @staticmethod
+    def _service(unit: Unit) -> JSON:
+        says = unit.pair.service_says
+        said = says.pop(0) if len(says) > 1 else says[0]
+        if said == "Refused":
+            return {"code": 500, "message": "not now"}
+        return {"VS": [{**_SERVICE, "VSAddress": unit.address, "Status": said}]}
 
     def _parameters(self, unit: Unit) -> JSON:
         return {

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from loadmaster_ha.controller.azure_view import AzureView, from_manifest
+from loadmaster_ha.controller.conditions import ConditionType, find
 from loadmaster_ha.controller.registry import PairKey
 from loadmaster_ha.controller.watching.model import (
     StoredWatch,
@@ -23,6 +24,7 @@ from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.domain.reading import Absent, Present, Reading, Unknown
 from loadmaster_ha.domain.units import Active, UnitKind
 from loadmaster_ha.domain.virtual_services import RealServer
+from loadmaster_ha.planning.diagnosis.model import PairHealth
 from loadmaster_ha.planning.target import PairTarget
 from loadmaster_ha.planning.units.marks import Marks
 from loadmaster_ha.planning.units.publishing import is_managed
@@ -40,6 +42,8 @@ class UnitsView:
     check_port: int | None = None
     """The port that probe and check rule in Azure shall have now; None: not known yet."""
     services_differ_since: float | None = None
+    services_written_at: float | None = None
+    """When virtual services or real servers were written last, on the monotonic clock."""
     endpoints: Mapping[str, tuple[RealServer, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """By service: the real servers that were looked up in Kubernetes, for the look at the ways to them."""
     changing: bool = False
@@ -210,6 +214,7 @@ class Exchange:
             ),
             probe_seconds=spec.health_check.interval_seconds * (spec.health_check.threshold + 1),
             services_differ_since=units.services_differ_since,
+            services_written_at=units.services_written_at,
             changing=units.changing,
             switching_to=units.switching_to,
         )
@@ -220,11 +225,13 @@ class Exchange:
         rows = {Role(row["role"]): row for row in status.get("units") or ()}
         failover = status.get("lastFailover") or {}
         last, at = failover.get("to"), failover.get("time")
+        health = find(status.get("conditions") or (), ConditionType.PAIR_HEALTHY)
         return StoredWatch(
             active=Active(status.get("active") or Active.UNKNOWN),
             kinds={role: UnitKind(row["kind"]) for role, row in rows.items() if row.get("kind")},
             last_failover_to=Role(last) if last in {role.value for role in Role} else None,
             last_failover_at=None if at is None else datetime.fromisoformat(at).timestamp(),
+            services_down=health.get("reason") == PairHealth.SERVICE_UNREACHABLE,
         )
 
     def _entry(self, key: PairKey) -> _Entry:

@@ -1,6 +1,7 @@
 """The watch lane with the real client over real connections; only Kubernetes and Azure are scripted."""
 
 import asyncio
+import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from loadmaster_ha.controller.kubernetes import KubernetesError
 from loadmaster_ha.controller.lease import LeaseLost
 from loadmaster_ha.controller.registry import PairKey
 from loadmaster_ha.controller.watching import lane as lanes
-from loadmaster_ha.controller.watching import management, pair_watch
+from loadmaster_ha.controller.watching import management, pair_watch, services
 from loadmaster_ha.controller.watching.lane import WatchLane
 from loadmaster_ha.controller.watching.model import StoredWatch, WatchedService, WatchFacts
 from loadmaster_ha.controller.watching.schedule import Pace
@@ -255,6 +256,97 @@ async def test_a_pair_that_goes_at_once_leaves_nothing_behind(certificate):
         await asyncio.gather(*begun, return_exceptions=True)
         assert [each.cancelled() for each in begun] == [True, True]
         assert pair.units.counts["management"] == 0
+
+
+@pytest.fixture
+def short_looks(monkeypatch):
+    """What serves is looked at again within the safety limit."""
+    monkeypatch.setattr(services, "DOUBT_SECONDS", 0.3)
+    monkeypatch.setattr(services, "DOWN_SECONDS", 0.6)
+    monkeypatch.setattr(services, "CHECKED_WITHIN", 0.6)
+    monkeypatch.setattr(services, "WRITTEN_SECONDS", 0.2)
+    monkeypatch.setattr(management, "LEAST_BETWEEN_LOOKS", 0.1)
+
+
+SERVICE_UP = 'loadmaster_service_up{namespace="edge",pair="web",service="https"}'
+
+
+def looks(pair):
+    return pair.units.counts["services"]
+
+
+def nothing_more_is_wanted(pair):
+    return not any(each._services_timer for each in pair.lane._watched[WEB].rounds.values())
+
+
+@pytest.mark.usefixtures("short_looks")
+async def test_a_service_that_is_down_at_the_first_look_and_up_at_the_second_is_never_told(certificate):
+    async with watching(certificate, start=False) as pair:
+        pair.units.pairs[0].service_says = ["Down", "Up"]
+        pair.lane.refresh(WEB)
+        await pair.until(healthy)
+        await eventually(lambda: value(pair.metrics, SERVICE_UP) == 1)
+        assert looks(pair) == 2
+        assert {each.diagnosis.health for each in pair.seen} <= {
+            PairHealth.ACTIVE_STANDBY,
+            PairHealth.UNKNOWN,
+        }
+        assert nothing_more_is_wanted(pair)
+
+
+@pytest.mark.usefixtures("short_looks")
+async def test_a_service_that_stays_down_is_told_and_its_recovery_as_well(certificate):
+    async with watching(certificate) as pair:
+        await pair.until(healthy)
+        await eventually(lambda: looks(pair) == 1)
+        pair.units.pairs[0].service_says = ["Down"]
+        pair.lane._watched[WEB].rounds[Role.MASTER]._services_at = float("-inf")  # a minute is over
+        pair.units.pairs[0].units["Master"].change_settings()
+        situation = await pair.until(lambda each: each.diagnosis.health is PairHealth.SERVICE_UNREACHABLE)
+        assert "https" in situation.diagnosis.cause
+        assert looks(pair) >= 3
+        await eventually(lambda: value(pair.metrics, SERVICE_UP) == 0)
+        pair.units.pairs[0].service_says = ["Up"]
+        await pair.until(healthy)
+        await eventually(lambda: value(pair.metrics, SERVICE_UP) == 1)
+        assert nothing_more_is_wanted(pair)
+
+
+@pytest.mark.usefixtures("short_looks")
+async def test_what_serves_is_looked_at_soon_after_services_were_written_and_then_no_more(certificate):
+    async with watching(certificate) as pair:
+        await pair.until(healthy)
+        await eventually(lambda: looks(pair) == 1)
+        assert nothing_more_is_wanted(pair)
+        pair.facts[WEB] = replace(pair.facts[WEB], services_written_at=time.monotonic())
+        pair.lane.refresh(WEB)
+        await eventually(lambda: looks(pair) == 2)
+        await eventually(lambda: nothing_more_is_wanted(pair))
+
+
+@pytest.mark.usefixtures("short_looks", "short_rounds")
+async def test_a_look_between_two_rounds_that_fails_is_made_up_for_by_the_next_round(certificate):
+    async with watching(certificate) as pair:
+        await pair.until(healthy)
+        await eventually(lambda: looks(pair) == 1)
+        pair.units.pairs[0].service_says = ["Refused", "Up"]
+        pair.facts[WEB] = replace(pair.facts[WEB], services_written_at=time.monotonic())
+        pair.lane.refresh(WEB)
+        await eventually(lambda: looks(pair) == 3)
+        assert healthy(pair.situations[-1])
+        assert isinstance(pair.lane._watched[WEB].watch.units[Role.MASTER].management, Present)
+
+
+@pytest.mark.usefixtures("short_looks")
+async def test_of_a_pair_that_goes_no_look_at_its_services_is_left(certificate):
+    async with watching(certificate, start=False) as pair:
+        pair.units.pairs[0].service_says = ["Down"]
+        pair.lane.refresh(WEB)
+        await pair.until(lambda each: each.diagnosis.health is PairHealth.SERVICE_UNREACHABLE)
+        await eventually(lambda: not nothing_more_is_wanted(pair))
+        timers = [each._services_timer for each in pair.lane._watched[WEB].rounds.values()]
+        pair.lane.forget(WEB)
+        assert all(timer is None or timer.cancelled() for timer in timers)
 
 
 async def test_a_change_of_who_is_active_is_told_counted_and_measured(certificate):

@@ -142,6 +142,23 @@ def test_the_last_fail_over_of_an_earlier_process_is_remembered_with_its_time():
     assert Bells().exchange.stored_watch(KEY).last_failover_at is None
 
 
+def test_that_a_service_was_told_to_be_down_is_remembered():
+    told = {"type": "PairHealthy", "status": "False", "reason": "ServiceUnreachable"}
+    assert Bells({"conditions": [told]}).exchange.stored_watch(KEY).services_down
+    other = {**told, "type": "Available"}
+    assert not Bells({"conditions": [other]}).exchange.stored_watch(KEY).services_down
+    assert not Bells().exchange.stored_watch(KEY).services_down
+
+
+def test_the_watch_lane_hears_when_services_were_written():
+    bells = Bells()
+    bells.exchange.wanted(KEY, target())
+    bells.exchange.units_seen(KEY, UnitsView(services_written_at=7.0))
+    facts = bells.exchange.watch_facts(KEY)
+    assert facts is not None
+    assert facts.services_written_at == 7.0
+
+
 def announced(bells, seen, told):
     bells.exchange.units_seen(KEY, UnitsView(settings=dict.fromkeys(Role, seen)))
     for role in Role:

@@ -3,6 +3,7 @@
 Who waits then is a client: a balancer that probes early finds the unit up before its services are there.
 """
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -72,6 +73,17 @@ async def test_the_service_is_written_while_the_slave_reboots_without_another_lo
     await stage.visit()
     assert stage.units.looks[Role.MASTER] == looks + 1
     assert ready(stage) == {PLACE}
+
+
+async def test_the_watch_lane_is_told_when_services_were_written_and_not_of_other_visits(stage):
+    await until_the_slave_reboots(stage)
+    assert stage.exchange.units(KEY).services_written_at is None, "HA settings are no services"
+    began = time.monotonic()
+    await stage.visit()
+    written = stage.exchange.units(KEY).services_written_at
+    assert began <= written <= time.monotonic()
+    await stage.visit()
+    assert stage.exchange.units(KEY).services_written_at == written
 
 
 async def test_a_service_is_not_ready_at_any_moment_before_all_of_it_is_written(stage):

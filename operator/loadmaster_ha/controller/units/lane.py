@@ -406,6 +406,7 @@ class UnitsController(Visitor):
                 check_port=port,
                 endpoints=endpoints,
                 services_differ_since=memory.differ_since,
+                services_written_at=self._clock() if work.wrote_services else before.services_written_at,
                 changing=bool(memory.reboots) or bool(situation.changes and not work.held),
                 switching_to=handover.to if handover is not None else None,
                 settings=MappingProxyType(work.settings_seen),

@@ -15,7 +15,7 @@ from loadmaster_ha.controller.unit_words import what_for
 from loadmaster_ha.controller.work import SWITCHOVER_TO, PairAsRead, suspended_by
 from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.domain.reading import Reading
-from loadmaster_ha.domain.unit_changes import Reboot, UnitChange
+from loadmaster_ha.domain.unit_changes import Reboot, UnitChange, UnitSection, section_of
 from loadmaster_ha.domain.units import UnitFacts
 from loadmaster_ha.loadmaster.calling import Caller
 from loadmaster_ha.loadmaster.material import Material
@@ -197,6 +197,11 @@ class UnitsWork(PairAsRead):
         wanted = _without_reboots(self.plan.changes)
         all_is_made = bool(wanted) and _without_reboots(self.made) == wanted
         return self.plan.ready_when_made if all_is_made else self.plan.ready_services
+
+    @property
+    def wrote_services(self) -> bool:
+        """Whether this visit has changed virtual services or real servers."""
+        return any(section_of(each) is UnitSection.VIRTUAL_SERVICES for each in self.made)
 
     @property
     def settings_seen(self) -> dict[Role, int]:

@@ -8,6 +8,7 @@ connections reach the new unit only with the balancer's next probe, so the front
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 from loadmaster_ha.controller.watching.model import Failover, StoredWatch
@@ -276,8 +277,16 @@ def _seen(lapse: HealthAnswer | None, *, back: bool) -> Trigger:
 
 
 def _since(view: PairView, target: Role, wall: float) -> float:
-    agent = view.units[target].agent
-    return wall if agent is None or agent.active_seconds is None else wall - agent.active_seconds
+    """Since when the unit is active, as far as it says so itself: an agent how long, an appliance the date."""
+    unit = view.units[target]
+    if unit.agent is not None and unit.agent.active_seconds is not None:
+        return wall - unit.agent.active_seconds
+    try:
+        # `Fri, 08 Aug 25 10:07:09 UTC`; no word and a clock that is ahead say nothing.
+        told = parsedate_to_datetime(unit.active_since).timestamp()
+    except ValueError:
+        return wall
+    return min(told, wall)
 
 
 def _words(view: PairView, origin: Role, target: Role, lapse: _Lapse | None, at_start: bool) -> str:  # noqa: FBT001 - the only caller

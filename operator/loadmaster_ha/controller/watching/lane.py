@@ -168,6 +168,8 @@ class WatchLane:
         was_restless = watched.watch.restless(self._clock())
         if watched.watch.learn(facts):
             self._aim(watched)
+        for rounds in watched.rounds.values():
+            rounds.mind_services()
         if watched.watch.restless(self._clock()) and not was_restless:
             self._hurry(watched)
         self._evaluate_soon(watched)

@@ -4,7 +4,8 @@ A node agent is asked by long poll: it answers at once when something changes, e
 what else is asked goes over the same connection in between, before it has become idle. Of a pair at rest only
 the standby keeps a question, since it answers for changes of its partner too; the active one is asked every
 half minute (`PairWatch.told_by_partner`). An appliance is asked every half minute by five short calls, and in
-between for its state alone while something changes. Statistics are read every minute. `lane` has one
+between for its state alone while something changes. Statistics, and of the active unit what serves, are read
+every minute; what serves is also looked at between two rounds when that matters (`services`). `lane` has one
 `UnitRounds` for each unit; `tracking` keeps what is heard.
 
 What waits, for an agent's answer or for the next round, waits as a callback and in no task: two thousand
@@ -51,6 +52,9 @@ TOLD_WITHIN: Final = 0.1
 
 STATISTICS_SECONDS: Final = 60.0
 
+LEAST_BETWEEN_LOOKS: Final = 5.0
+"""Seconds at least between two looks at what serves, however much is written."""
+
 FIRST_PAUSE: Final = 2.0
 """After the first fault in a row; then twice as long each time, up to a round."""
 
@@ -64,6 +68,11 @@ def patience(*, first: bool, dice: Callable[[], float] = random.random) -> int:
     """How long an agent may keep a question, or until it is asked again, seconds."""
     least, most = (SHORTEST_FIRST, 1.0) if first else (1 - JITTER, 1 + JITTER)
     return int(ROUND_SECONDS * (least + (most - least) * dice()))
+
+
+def until_look(seconds: float, *, dice: Callable[[], float] = random.random) -> float:
+    """How long to wait for a look that is wanted in so many seconds: spread, and never less than that."""
+    return max(seconds, TOLD_WITHIN) * (1 + 2 * JITTER * dice())
 
 
 Work: TypeAlias = Callable[[], Coroutine[None, None, None]]
@@ -126,6 +135,8 @@ class UnitRounds:
         """Until the next round."""
         self._pause = 0.0
         """How long that is; 0: it was hurried."""
+        self._services_timer: asyncio.TimerHandle | None = None
+        """Until what serves is looked at between two rounds."""
         self._over = False
 
     def begin(self) -> None:
@@ -137,8 +148,9 @@ class UnitRounds:
     def end(self) -> None:
         """Ask no more; a task under way is for the caller to cancel."""
         self._over = True
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._services_timer):
+            if timer is not None:
+                timer.cancel()
         waiting, self._waiting = self._waiting, None
         if waiting is not None:
             waiting.give_up()
@@ -156,6 +168,18 @@ class UnitRounds:
         if loop.time() + soon < self._timer.when():
             self._timer.cancel()
             self._timer = loop.call_later(soon, self.begin, context=_BARE)
+
+    def mind_services(self) -> None:
+        """Have what serves looked at as soon as `PairWatch` wants it; without need there is no timer."""
+        if self._services_timer is not None:
+            self._services_timer.cancel()
+            self._services_timer = None
+        due = self._watch.look_at_services if self._serves else None
+        if due is None or self._over:
+            return
+        pause = until_look(max(due, self._services_at + LEAST_BETWEEN_LOOKS) - self._now())
+        loop = asyncio.get_running_loop()
+        self._services_timer = loop.call_later(pause, self._begin_to_look, context=_BARE)
 
     async def _work(self) -> None:
         """Ask until there is something to wait for; what is waited for begins it again."""
@@ -279,13 +303,39 @@ class UnitRounds:
             answer = await caller.call("stats")
             self._around.figures.on_connections(*self._key, self._role, connections(answer.fields))
             self._around.figures.on_poll_ended("Statistics", "Ok")
-        serves = isinstance(self._track.management, Present) and (
-            self._track.management.value is ObservedState.ACTIVE
-        )
-        if serves and self._watch.facts.services and now - self._services_at >= STATISTICS_SECONDS:
-            self._services_at = now
-            states = await observer.service_states(caller)
-            self._heard(news=self._watch.heard_services(self._role, states, self._now()))
+        if self._serves and now - self._services_at >= STATISTICS_SECONDS:
+            await self._services(caller)
+
+    @property
+    def _serves(self) -> bool:
+        """Whether it is the active one, and has something to serve."""
+        told = self._track.management
+        active = isinstance(told, Present) and told.value is ObservedState.ACTIVE
+        return active and bool(self._watch.facts.services)
+
+    async def _services(self, caller: Caller) -> None:
+        self._services_at = self._now()
+        states = await observer.service_states(caller)
+        self._heard(news=self._watch.heard_services(self._role, states, self._now()))
+        self.mind_services()
+
+    def _begin_to_look(self) -> None:
+        self._services_timer = None
+        if not self._over:
+            self._around.work(self._key, self._role, self._look_between)
+
+    async def _look_between(self) -> None:
+        """Look at what serves between two rounds. What is wrong with the unit is for its rounds to tell."""
+        caller = self._caller
+        if caller is None or not self._serves:
+            return
+        try:
+            await self._services(caller)
+        except UnitFault:
+            self._services_at = float("-inf")
+        except Exception:
+            log.exception("What a unit serves was not understood: this is a bug")
+            self._services_at = float("-inf")
 
     def _certificate(self, caller: Caller) -> None:
         seen = caller.certificate

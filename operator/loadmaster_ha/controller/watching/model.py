@@ -51,6 +51,8 @@ class WatchFacts:
     """How long the balancer may take to notice: interval times threshold of the probe."""
     services_differ_since: float | None = None
     """Appliances: since when (monotonic) the address-normalised services of the units differ."""
+    services_written_at: float | None = None
+    """When (monotonic) virtual services or real servers were written last; None: not by this process."""
     changing: bool = False
     """The operator itself reboots or reconfigures a unit just now."""
     switching_to: Role | None = None
@@ -67,6 +69,8 @@ class StoredWatch:
     """Who took over at the last fail-over, in case that `active` is no one unit."""
     last_failover_at: float | None = None
     """When, in Unix seconds."""
+    services_down: bool = False
+    """The pair was told to have a service that is down."""
 
 
 @dataclass(frozen=True, slots=True)

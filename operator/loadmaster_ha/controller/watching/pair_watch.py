@@ -11,6 +11,7 @@ from typing import Final
 from loadmaster_ha.controller.watching.health_port import Said
 from loadmaster_ha.controller.watching.history import History, Report
 from loadmaster_ha.controller.watching.model import StoredWatch, UnitSight, WatchFacts, WatchSituation
+from loadmaster_ha.controller.watching.services import ServicesTrack
 from loadmaster_ha.controller.watching.tracking import HealthTrack, UnitTrack
 from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.domain.reading import Absent, Present, Reading
@@ -36,8 +37,6 @@ AZURE_ASKED_EVERY: Final = 60.0
 AZURE_STALE: Final = 150.0
 """Seconds after which Azure's answer says nothing about now."""
 
-SERVICES_STALE: Final = 180.0
-
 _AZURE_KNOWS_MORE: Final = frozenset(
     {PairHealth.UNCONNECTED, PairHealth.NONE_ACTIVE, PairHealth.BALANCER_MISCONFIGURED, PairHealth.UNKNOWN}
 )
@@ -57,15 +56,6 @@ class Verdict:
 
 
 @dataclass(slots=True)
-class _Services:
-    """What serves, by nickname, as the unit `role` told."""
-
-    role: Role
-    states: Mapping[str, ServiceState]
-    at: float
-
-
-@dataclass(slots=True)
 class PairWatch:
     """See the module."""
 
@@ -82,7 +72,7 @@ class PairWatch:
     """When the observation was made that changed something last."""
     _azure: Reading[RuleHealth] = field(default_factory=Absent)
     _azure_at: float = float("-inf")
-    _services: _Services | None = None
+    _services: ServicesTrack = field(default_factory=ServicesTrack)
     _health: PairHealth | None = None
     _unwell_since: float | None = None
     _away: dict[Role, float] = field(default_factory=dict)
@@ -97,6 +87,8 @@ class PairWatch:
     def learn(self, facts: WatchFacts) -> bool:
         """Other lanes know something new; whether something else is to be polled now."""
         before, self.facts = self.facts, facts
+        if facts.services_written_at not in (None, before.services_written_at):
+            self._services.written(facts.services_written_at)
         port_changed = before.check_port != facts.check_port
         moved = [
             role for role in Role if before.addresses.get(role) != facts.addresses.get(role) or port_changed
@@ -120,9 +112,7 @@ class PairWatch:
 
     def heard_services(self, role: Role, states: Mapping[str, ServiceState], now: float) -> bool:
         """What serves, as this unit told."""
-        before = self._services
-        self._services = _Services(role, states, now)
-        return self._noted(before is None or before.states != states, now)
+        return self._noted(self._services.heard(role, states, now), now)
 
     def heard_azure(self, health: Reading[RuleHealth], now: float) -> bool:
         """Azure's view of the check port's rule."""
@@ -171,6 +161,15 @@ class PairWatch:
         """Until when the last news keeps the pace fast."""
         return self.news_at + RESTLESS_SECONDS
 
+    @property
+    def look_at_services(self) -> float | None:
+        """When the active unit is to be asked what serves, sooner than at rest; None: there is no need."""
+        return self._services.next_look(self._nicknames)
+
+    @property
+    def _nicknames(self) -> frozenset[str]:
+        return frozenset(each.nickname for each in self.facts.services)
+
     # What is to be said
 
     def settled(self, now: float) -> bool:
@@ -182,6 +181,8 @@ class PairWatch:
         if now - self.begun_at >= SETTLE_SECONDS:
             return True
         if self.facts.frontend and self.frontend.last is None:
+            return False
+        if self.stored.services_down and self._nicknames and not self._services.is_sure(self._nicknames):
             return False
         return not any(
             isinstance(unit.management, Absent)
@@ -211,10 +212,10 @@ class PairWatch:
 
     def services(self, now: float) -> tuple[ServiceView, ...]:
         """The published services, with what the unit that told last says of them."""
-        known = self._services if self._services and now - self._services.at <= SERVICES_STALE else None
+        known = self._services.states(now)
         views = []
         for service in self.facts.services:
-            state = known.states.get(service.nickname) if known is not None else None
+            state = known.get(service.nickname)
             views.append(
                 ServiceView(
                     service.name,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Final
 
 from loadmaster_ha.domain.findings import Finding
 from loadmaster_ha.domain.ha import PreferredHost, Role
@@ -102,6 +103,10 @@ class RuleHealth:
     up: frozenset[str]
     down: Mapping[str, str]
     """Address -> reason code (`Down_Probe_HttpStatusCodeError`, `Down_AdminStateDown`, ...)."""
+
+
+DOWN: Final = frozenset({"Down", "Sick"})
+"""A unit's words for a virtual service that nobody is served by."""
 
 
 @dataclass(frozen=True, slots=True)

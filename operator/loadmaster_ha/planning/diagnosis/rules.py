@@ -13,7 +13,7 @@ from loadmaster_ha.domain.ha import Mode, Role
 from loadmaster_ha.domain.reading import Present, Unknown
 from loadmaster_ha.domain.units import AgentStatus, ObservedState
 from loadmaster_ha.planning.diagnosis import pages, words
-from loadmaster_ha.planning.diagnosis.model import PairHealth, PairView, RuleHealth
+from loadmaster_ha.planning.diagnosis.model import DOWN, PairHealth, PairView, RuleHealth
 from loadmaster_ha.planning.diagnosis.states import (
     Seen,
     asked,
@@ -233,7 +233,7 @@ def balancer_misconfigured(view: PairView) -> Found | None:
 
 def service_unreachable(view: PairView) -> Found | None:
     """A published service whose virtual service is down (guide, 10.8)."""
-    down = [service for service in view.services if service.status in {"Down", "Sick"}]
+    down = [service for service in view.services if service.status in DOWN]
     if not down:
         return None
     told = []
