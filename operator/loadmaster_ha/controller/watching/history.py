@@ -277,7 +277,7 @@ def _seen(lapse: HealthAnswer | None, *, back: bool) -> Trigger:
 
 
 def _since(view: PairView, target: Role, wall: float) -> float:
-    """Since when the unit is active, as far as it says so itself: an agent how long, an appliance the date."""
+    """Since when the unit is active, by its own word: an agent says how long, an appliance the date."""
     unit = view.units[target]
     if unit.agent is not None and unit.agent.active_seconds is not None:
         return wall - unit.agent.active_seconds

@@ -238,6 +238,25 @@ def test_what_changed_while_no_operator_ran_is_told_as_far_as_it_can_be_known():
     assert story.see() == ()
 
 
+@pytest.mark.parametrize(
+    ("says", "at"),
+    [
+        ("Tue, 14 Nov 23 21:13:20 UTC", WALL - 3600),
+        ("Tue, 14 Nov 23 23:13:20 UTC", WALL + 1000),  # its clock is ahead
+        ("", WALL + 1000),
+        ("in the morning", WALL + 1000),
+    ],
+)
+def test_since_when_an_appliance_is_active_is_when_it_took_over_while_no_operator_ran(says, at):
+    story = Story(StoredWatch(active=Active.MASTER, kinds=dict.fromkeys(Role, UnitKind.APPLIANCE)))
+    story.says(M, 503)
+    story.says(S, 200, "Slave is active")
+    story.units[S] = replace(story.units[S], active_since=says)
+    (only,) = story.see()
+    assert only.failover.at == at
+    assert only.failover.seconds is None
+
+
 @pytest.mark.parametrize("before", [Active.BOTH, Active.NONE])
 def test_a_change_in_which_the_last_process_died_is_told_by_the_next(before):
     story = Story(StoredWatch(active=before))
