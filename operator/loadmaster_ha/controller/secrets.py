@@ -93,7 +93,9 @@ class SecretContent:
             return self.data[key].decode()
         except UnicodeDecodeError:
             raise SecretProblem(
-                Reason.SECRET_INVALID, f"{where}: the value of {key} is not UTF-8 text."
+                Reason.SECRET_INVALID,
+                f"{where}: the value of {key} is not UTF-8 text.",
+                "`data` of a Secret is base64 of UTF-8 text: it may have been encoded otherwise.",
             ) from None
 
 

@@ -29,6 +29,11 @@ log = logging.getLogger(__name__)
 KEYS: Final = ("apikey", "username", "password")
 """Keys of the Secret that `management.credentialsSecretRef` names; others in it are nobody's concern."""
 
+_REMEDY: Final = (
+    "Give it either apikey, or username and password, of a user of the unit, as text without a line break "
+    "(`printf %s`, not `echo`)."
+)
+
 
 class MakeClient(Protocol):
     """`UnitClient`, or what stands in for it."""
@@ -248,6 +253,8 @@ def read_credentials(content: SecretContent, where: str) -> UnitCredentials:
             password=found.get("password", ""),
         )
     except ValueError as problem:
-        has = ", ".join(sorted(content.data)) or "none"
+        has = (
+            ", ".join(key if content.data[key] else f"{key}, empty" for key in sorted(content.data)) or "none"
+        )
         message = f"{where} {problem} (its keys: {has})."
-        raise SecretProblem(Reason.SECRET_INVALID, message) from None
+        raise SecretProblem(Reason.SECRET_INVALID, message, _REMEDY) from None

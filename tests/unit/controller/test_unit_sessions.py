@@ -167,6 +167,7 @@ async def test_units_have_clients_of_their_own(sessions):
         ({}, r"has neither apikey nor both username and password \(its keys: none\)"),
         ({"user": "bal"}, r"has neither apikey nor both username and password \(its keys: user\)"),
         ({"username": "bal"}, "has neither apikey nor both"),
+        ({"username": "bal", "password": ""}, r"has neither .* \(its keys: password, empty, username\)"),
         ({"apikey": "k", "username": "bal", "password": "p"}, "give one of them"),
         ({"apikey": "k\n"}, "control characters in apikey; a line break at its end"),
     ],
@@ -179,6 +180,15 @@ async def test_wrong_contents_are_told_by_field_and_secret(sessions, server, dat
     assert problem.value.message.startswith(
         "spec.master.management.credentialsSecretRef: the Secret edge/login has "
     )
+    assert "Give it either apikey, or username and password" in problem.value.message
+
+
+async def test_what_is_no_text_is_told_with_what_to_do(sessions, server):
+    server.put("login", username="bal", password="p")
+    server.secrets["login"]["data"]["password"] = base64.b64encode(b"\xff\xfe").decode()
+    with pytest.raises(SecretProblem, match=r"the value of password is not UTF-8 text\. .*encod") as problem:
+        await get(sessions)
+    assert problem.value.reason is Reason.SECRET_INVALID
 
 
 async def test_wrong_contents_that_are_corrected_are_noticed_within_a_minute(server):
