@@ -6,6 +6,8 @@ from pathlib import Path
 
 from loadmaster_ha.cli.reference import pages
 from loadmaster_ha.controller.conditions import Reason
+from loadmaster_ha.controller.events import UNIT_CHANGES
+from loadmaster_ha.controller.units.switching import _EVENTS as SWITCHOVER_EVENTS
 from loadmaster_ha.planning.reasons import Reason as FindingReason
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -44,7 +46,8 @@ def test_every_reason_of_an_outcome_of_azure_has_an_entry():
 
 def test_every_event_has_an_entry():
     found = set()
-    for path in (ROOT / "operator" / "loadmaster_ha" / "controller").glob("*.py"):
+    for path in (ROOT / "operator" / "loadmaster_ha" / "controller").rglob("*.py"):
         found |= set(EVENT.findall(path.read_text(encoding="utf-8")))
-    assert {"Stalled", "Synced"} <= found
+    assert {"Stalled", "Synced", "FailoverMeasured"} <= found
+    found |= set(UNIT_CHANGES.values()) | {reason for reason, _ in SWITCHOVER_EVENTS.values()}
     assert found - entries() == set()

@@ -190,6 +190,26 @@ CASES = {
         PairHealth.SYNC_STALE,
         Active.MASTER,
     ),
+    "the standby answers from here, and Azure does not reach it": (
+        replace(
+            WELL,
+            rule_health=Present(
+                RuleHealth(frozenset({"10.0.2.4"}), {"10.0.2.5": "Down_Probe_HttpNoResponse"})
+            ),
+        ),
+        PairHealth.BALANCER_MISCONFIGURED,
+        Active.MASTER,
+    ),
+    "Azure sees it as it is": (
+        replace(
+            WELL,
+            rule_health=Present(
+                RuleHealth(frozenset({"10.0.2.4"}), {"10.0.2.5": "Down_Probe_HttpStatusCodeError"})
+            ),
+        ),
+        PairHealth.ACTIVE_STANDBY,
+        Active.MASTER,
+    ),
     "a service without real servers": (
         replace(WELL, services=(ServiceView("https", "Down", {"10.0.3.4:443": "Down"}),)),
         PairHealth.SERVICE_UNREACHABLE,
@@ -308,6 +328,13 @@ def test_units_whose_ha_is_not_in_force_are_nobodys_active_ones():
 def test_a_balancer_that_needs_its_time_is_not_blamed():
     recent = replace(says(503, "Slave is standby"), since=NOW - 5)
     assert diagnose(replace(WELL, frontend=recent)).health is PairHealth.ACTIVE_STANDBY
+
+
+@pytest.mark.parametrize("seconds", [0, 121, 239])
+def test_settings_that_have_been_on_their_way_for_less_than_two_periods_are_not_stale(seconds):
+    lagging = with_unit(Role.MASTER, agent=agent(ACTIVE, Role.MASTER, sync_lag=seconds))
+    assert diagnose(lagging).health is PairHealth.ACTIVE_STANDBY
+    assert diagnose(replace(WELL, services_differ_since=NOW - seconds)).health is PairHealth.ACTIVE_STANDBY
 
 
 @pytest.mark.parametrize(("asked", "counts"), [(-20, False), (5, False), (14, False), (16, True)])

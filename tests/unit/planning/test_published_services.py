@@ -388,6 +388,15 @@ def test_what_units_cannot_do_is_refused_by_field_before_anything_is_written(ent
     assert [each.subject for each in found.blocking] == [f"spec.services[0].{subject}"]
 
 
+def test_8443_is_the_units_own_also_where_their_management_is_elsewhere():
+    spec = lab.spec(lab.service(backendPort=8443))
+    for unit in ("master", "slave"):
+        spec[unit]["management"]["port"] = 443
+    found = plan(Pair(Unit(kind=UnitKind.APPLIANCE)), lab.wanted(spec))
+    assert found.changes == ()
+    assert [each.reason for each in found.blocking] == ["ServicePortReserved"]
+
+
 @pytest.mark.parametrize(
     "entry", [{"protocol": "UDP"}, {"healthCheck": {"type": "ICMP"}}, {"backendPort": 9101}]
 )
