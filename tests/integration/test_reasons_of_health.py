@@ -7,12 +7,14 @@ are brought to the others in tests/e2e.
 
 import pytest
 import pytest_asyncio
-from tests.support.agents_instead import agents_instead
+from tests.support.agents_instead import agents_at_work, agents_instead
 from tests.support.appliance_words import Refused
 from tests.support.emulator import running_emulator
 from tests.support.rig import Stage
 from tests.support.scripted_appliance import Habits
 from tests.support.troubled_pairs import Trouble, at_work, chosen, troubled_pairs
+
+from loadmaster_ha.agent.api.unit import PartnerLinkStatus
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -72,6 +74,13 @@ async def an_agent_as_slave(pair):
     await agents_instead(pair, "slave")
 
 
+async def agents_out_of_step(pair):
+    """A setting of the master's has waited for its partner for longer than two periods of two minutes."""
+    master, slave = await agents_at_work(pair)
+    slave.unit.link = PartnerLinkStatus(connected=True)
+    master.unit.link = PartnerLinkStatus(connected=True, lag=1, lag_seconds=241.0)
+
+
 WELL = {
     "all is well": Trouble("Synced", ("Both units are as",), ("Ready", "True"), units=at_work, health=True)
 }
@@ -113,6 +122,13 @@ SICK = {
     ),
     "mixed": case(
         "MixedUnits", "the slave is an Agent", "of the same kind", units=at_work, then=an_agent_as_slave
+    ),
+    "out of step": case(
+        "SyncStale",
+        "The master has settings that its partner has not taken for over four minutes",
+        "TCP 6973",
+        units=at_work,
+        then=agents_out_of_step,
     ),
     "service down": Trouble(
         "ServiceUnreachable",

@@ -62,7 +62,7 @@ PROVOKED_BY = {
     (
         "e2e/pair/test_pair_repair.py",
         "test_synchronisation_cut_by_somebody_elses_security_rule_is_told_with_the_rules_name",
-    ): (*of("health", "PartnerUnreachable SyncStale"),),
+    ): (*of("health", "PartnerUnreachable"),),
     (
         "integration/test_bad_input_conflicts.py",
         "test_a_pair_of_the_same_name_in_another_namespace_does_not_take_the_balancer",
@@ -135,7 +135,7 @@ PROVOKED_BY = {
         *of(
             "health",
             "BothActive NoneActive NotConfigured PortMismatch PartnerMismatch VersionSkew "
-            "ServiceUnreachable LicensingFailed Booting Unlicensed MixedUnits ModeConflict",
+            "ServiceUnreachable LicensingFailed Booting Unlicensed MixedUnits ModeConflict SyncStale",
         ),
         *of("controller", "FrontendNotServed"),
         *of("units", "MixedUnits"),
