@@ -98,17 +98,19 @@ async def test_a_virtual_service_of_somebody_else_is_not_touched(first):
     await active.call("delvs", **theirs)
 
 
-async def test_both_units_set_to_the_same_mode_by_hand_are_told_and_set_right(first):
+async def test_both_units_set_to_master_by_hand_are_told_and_set_right(first):
     """The management API refuses it while the units are linked; the file of the agent is the way there is."""
-    active = await active_of(first)
-    standby = first.units[1 - active]
+    if await active_of(first) != 0:
+        await first.annotate(switchover_to="master")
+        await eventually(lambda: active_of(first), lambda found: found == 0, "the master is active")
+    standby = first.units[1]
     standby.kill()
-    standby.add_to_file({"mode": ROLES[active]})
+    standby.add_to_file({"mode": "Master"})
     await standby.start()
     # Also if the operator has looked while the unit was away: nothing else has been wanted since.
     await eventually(
         lambda: first.events("DriftRepaired"),
-        lambda found: any(f"is {ROLES[active]}" in event["note"] for event in found),
+        lambda found: any("is Master" in event["note"] for event in found),
         "the mode is set right, and told",
     )
     await first.until_ready(120)
