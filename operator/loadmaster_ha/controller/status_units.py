@@ -32,6 +32,11 @@ TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionSta
 _COMPARED: Final = 4
 """Parts of a version that count; the fifth may be a number or a hash."""
 
+_NOT_NOW: Final = {
+    Reason.SUSPENDED: "None is rebooted while the pair is suspended.",
+    Reason.OBSERVE_MODE: "None is rebooted while spec.policy.mode is Observe.",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class UnitRow:
@@ -77,7 +82,8 @@ class UnitsSituation(Outlook):
     def reboots(self) -> str:
         """The reboots that are owed, in words."""
         owed = self.plan.reboots_owed if self.plan is not None else {}
-        return " ".join(f"{role}: {why.rstrip('.')}." for role, why in owed.items())
+        told = " ".join(f"{role}: {why.rstrip('.')}." for role, why in owed.items())
+        return f"{told} {_NOT_NOW[self.held]}" if told and self.held is not None else told
 
 
 def conditions(situation: UnitsSituation) -> tuple[Condition, ...]:

@@ -10,6 +10,7 @@ from loadmaster_ha.controller.events import transitions
 from loadmaster_ha.controller.status import Obstacle, Situation
 from loadmaster_ha.controller.status_pair import Parts, render, same
 from loadmaster_ha.controller.status_units import UnitRow, UnitsSituation, stored_records
+from loadmaster_ha.controller.status_units import conditions as of_units
 from loadmaster_ha.controller.watching.model import Failover, UnitSight, WatchSituation
 from loadmaster_ha.domain.findings import Finding, Severity
 from loadmaster_ha.domain.ha import Mode, Role
@@ -211,6 +212,21 @@ def test_a_deletion_that_the_units_hold_up_says_how_to_end_it(reason, words):
     assert told["reason"] == reason
     assert told["message"].startswith("Azure is clean. The units: why")
     assert all(each in told["message"] for each in words)
+
+
+@pytest.mark.parametrize(
+    ("held", "says"),
+    [
+        ({}, "Slave: its mode."),
+        ({"observing": True}, "Slave: its mode. None is rebooted while spec.policy.mode is Observe."),
+        ({"suspended": "spec.suspend"}, "Slave: its mode. None is rebooted while the pair is suspended."),
+    ],
+    ids=["enforced", "observed", "suspended"],
+)
+def test_a_reboot_that_nobody_will_do_is_not_announced(held, says):
+    situation = UnitsSituation(2, plan=UnitPlan(reboots_owed={Role.SLAVE: "its mode"}), rows=ROWS, **held)
+    told = next(each for each in of_units(situation) if each.type == "RebootRequired")
+    assert (told.status, told.message) == ("True", says)
 
 
 def test_units_of_different_versions_are_told_apart_by_four_numbers():

@@ -42,7 +42,7 @@ def plan_reboots(situation: Situation) -> Outlook:
         obstacle = _obstacle(situation, member, policy)
         if obstacle is None and chosen is None and policy is not Reboots.MANUAL:
             chosen = Reboot(member.role, member.facts.boot, _why(member))
-            owed.append((member.role, f"{_why(member)}; it is rebooted now"))
+            owed.append((member.role, f"{_why(member)}; it is the next one to be rebooted"))
         elif policy is Reboots.MANUAL:
             owed.append((member.role, f"{_why(member)}. {_by_hand(situation, member)}"))
         elif obstacle is None and chosen is not None:
