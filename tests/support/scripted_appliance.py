@@ -121,6 +121,9 @@ class ScriptedAppliance:
         """Somebody has seen to the machine: it takes no longer to boot."""
         self.active_since = self.booted
         self.calls: list[Call] = []
+        """Those that were let in."""
+        self.refused_logins = 0
+        """Calls that were not (401): so many of them in a row, and an account is locked."""
         self.loses_answer_of: set[str] = set()
         """Commands that are done once more without an answer: the connection ends."""
         self.forgets: set[str] = set()
@@ -260,6 +263,7 @@ class ScriptedAppliance:
             except ValueError:
                 return words.refusal("v2", 400, "Invalid JSON")
             if not self._may_v2(asked, request):
+                self.refused_logins += 1
                 return words.refusal("v2", 401, "Unauthorized")
             data = base64.b64decode(asked["data"]) if "data" in asked else None
             given = {name: value for name, value in asked.items() if name not in _CREDENTIALS}
@@ -274,6 +278,7 @@ class ScriptedAppliance:
             form = dict(parse_qsl(body.decode("ascii", "replace"), keep_blank_values=True))
             call = Call("v1", command, given | form)
         if not (call.parameters.pop("apikey", None) in self.keys or self._basic(request)):
+            self.refused_logins += 1
             return 401, "text/html", b"<html><body>401 Unauthorized</body></html>"
         return self._done(call)
 
