@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 from tests.unit.planning import world
@@ -250,14 +251,15 @@ class Pair:
             if rule["name"].startswith(prefix)
         }
 
-    def openings(self) -> dict[str, set[int]]:
-        """Our openings for services: name -> ports."""
-        found: dict[str, set[int]] = {}
+    def openings(self) -> dict[str, set[tuple[str, int]]]:
+        """Our openings for services: name -> addresses and ports."""
+        found: dict[str, set[tuple[str, int]]] = {}
         for rule in self.arm.get(world.SECURITY_GROUP)["properties"]["securityRules"]:
             if rule["name"].startswith("lm_web_service_"):
                 name = rule["name"].removeprefix("lm_web_service_").split("_")[0]
-                ports = {int(port) for port in rule["properties"]["destinationPortRanges"]}
-                found.setdefault(name, set()).update(ports)
+                body = rule["properties"]
+                places = product(body["destinationAddressPrefixes"], body["destinationPortRanges"])
+                found.setdefault(name, set()).update((address, int(port)) for address, port in places)
         return found
 
     def settle(self, target: UnitsTarget, *, deleting: bool = False, rounds: int = 400) -> list[Any]:

@@ -114,7 +114,8 @@ class Watched:
             on_arm = "pool_eth1" if change.service.key.address == "10.0.3.4" else "pool"
             assert rule is None or rule[0] != port or not rule[1].endswith(on_arm)
             if rule is None:
-                assert port not in self.pair.openings().get(name, set())
+                place = (change.service.key.address, port)
+                assert place not in self.pair.openings().get(name, set())
         if isinstance(change, DeleteRealServer):
             service = before.services[change.service.key]
             name = service.nickname.removeprefix("lm_web_").split("@")[0]
@@ -205,7 +206,8 @@ def _is_as_wanted(watched: Watched, target: UnitsTarget) -> None:
             assert pair.rules()[each.name][0] == each.backend_port
         if there.enabled and wanted.real_servers:
             assert each.name in pair.rules()
-            assert pair.openings()[each.name] == {each.backend_port}
+            arms = {lab.ARMS[role, each.interface or "eth0"] for role in lab.Role}
+            assert pair.openings()[each.name] == {(address, each.backend_port) for address in arms}
     ours = [each for each in pair.unit.services.values() if each.nickname.startswith("lm_web_")]
     for each in ours:
         name = each.nickname.removeprefix("lm_web_").split("@")[0]
