@@ -6,7 +6,9 @@ process that has lost its Lease writes nothing more. `watch` shares the session 
 own object past the permit.
 """
 
+import asyncio
 import asyncio.sslproto
+import contextlib
 import json
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -33,12 +35,18 @@ several requests, and what is urgent should not begin with one."""
 TLS_BUFFER: Final = 16 * 1024
 """Bytes that one TLS connection holds to read into, once in each round of the event loop: a TLS record fits,
 and so does a pair as the API server sends it. asyncio's own figure is 256 KiB."""
-PAGE: Final = 500
+AT_ONCE: Final = 12
+"""Requests under way at a time, beside watches and the Lease. Each takes a connection of its own, which holds
+some 80 KiB for as long as it is kept; more at a time would wait in the API server instead of here."""
+PAGE: Final = 50
+"""Objects in one answer to a list. Read into objects, five hundred pairs take more memory than all that is
+kept of a thousand, and Python gives little of it back: what stays is made between them."""
 WATCH_SECONDS: Final = 300
 """After so long the server is asked to end a watch."""
 SILENT_SECONDS: Final = 75.0
 """Without an event or bookmark for so long a watch is opened anew."""
 
+_TIMED_BY_CALLER: Final = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS)
 _SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -125,6 +133,7 @@ class Kubernetes:
         self._configuration = configuration
         self._permit = permit
         self._session: aiohttp.ClientSession | None = None
+        self._room = asyncio.Semaphore(AT_ONCE)
 
     async def __aenter__(self) -> Self:
         self._session = open_session(self._configuration)
@@ -149,26 +158,28 @@ class Kubernetes:
     ) -> JSON:
         """Send one request and return the answer's JSON.
 
-        `leading` False lets a write pass without the permit (the Lease itself).
+        `leading` False lets a request pass without the permit and without a turn (the Lease itself).
 
         Raises:
-            KubernetesError: refused, or not reachable within `seconds`.
+            KubernetesError: refused, or not answered within `seconds`, of which waiting for a turn is part.
             LeaseLost: a write, and this process may not write (raised by the permit).
         """
         if self._session is None:
             raise RuntimeError("Kubernetes is used outside of its `async with`")
-        if method != "GET" and leading:
-            self._permit()
+        turn = self._room if leading else contextlib.nullcontext()
         try:
-            async with self._session.request(
-                method,
-                self._host + path,
-                params=query,
-                data=None if body is None else json.dumps(body),
-                headers={} if body is None else {"Content-Type": content_type},
-                timeout=aiohttp.ClientTimeout(total=seconds),
-            ) as answer:
-                text = await answer.text()
+            async with asyncio.timeout(seconds), turn:
+                if method != "GET" and leading:
+                    self._permit()  # now: the Lease may have been lost while others had their turn
+                async with self._session.request(
+                    method,
+                    self._host + path,
+                    params=query,
+                    data=None if body is None else json.dumps(body),
+                    headers={} if body is None else {"Content-Type": content_type},
+                    timeout=_TIMED_BY_CALLER,
+                ) as answer:
+                    text = await answer.text()
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:
             raise KubernetesError(
                 0, "Unreachable", f"{method} {path}: {str(problem) or 'no answer in time'}"
@@ -274,7 +285,7 @@ class Kubernetes:
 
     async def get_lease(self, namespace: str, name: str, *, seconds: float) -> JSON | None:
         """The election's Lease."""
-        return await self._get(f"{_leases(namespace)}/{name}", seconds=seconds)
+        return await self._get(f"{_leases(namespace)}/{name}", leading=False, seconds=seconds)
 
     async def create_lease(self, namespace: str, lease: JSON, *, seconds: float) -> JSON:
         """Create the Lease (409 when somebody was faster)."""
@@ -285,9 +296,9 @@ class Kubernetes:
         path = f"{_leases(namespace)}/{lease['metadata']['name']}"
         return await self.request("PUT", path, body=lease, leading=False, seconds=seconds)
 
-    async def _get(self, path: str, *, seconds: float = REQUEST_SECONDS) -> JSON | None:
+    async def _get(self, path: str, *, leading: bool = True, seconds: float = REQUEST_SECONDS) -> JSON | None:
         try:
-            return await self.request("GET", path, seconds=seconds)
+            return await self.request("GET", path, leading=leading, seconds=seconds)
         except KubernetesError as problem:
             if problem.status == 404:
                 return None

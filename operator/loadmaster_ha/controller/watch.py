@@ -17,7 +17,7 @@ import kopf
 from aiohttp.client import ClientResponse
 from kubernetes.aio.client import Configuration
 
-from loadmaster_ha.controller.kubernetes import GROUP, PLURAL, VERSION, open_session
+from loadmaster_ha.controller.kubernetes import GROUP, PAGE, PLURAL, VERSION, open_session
 from loadmaster_ha.controller.registry import PairKey, Pairs, key_of
 
 log = logging.getLogger(__name__)
@@ -138,7 +138,10 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.connect_timeout = 30
     settings.watching.reconnect_backoff = 1
     settings.watching.inactivity_timeout = INACTIVITY_SECONDS
-    settings.watching.chunk_size = 500
+    settings.watching.chunk_size = PAGE
+    # A worker holds the pair it was last told of until it ends; with seconds for that, the first list would
+    # stand in memory as a whole.
+    settings.queueing.idle_timeout = 0.1
     settings.networking.request_timeout = 30
     settings.networking.enforce_retry_after = True
     # Never used, since no handler persists anything; named ours in case one ever does.
