@@ -198,7 +198,8 @@ class Exchange:
         marks = Marks(entry.target.identity)
         return WatchFacts(
             addresses=azure.addresses,
-            check_port=spec.health_check.port,
+            check_port=_port_in_force(spec.health_check.port, units, azure),
+            wanted_port=spec.health_check.port,
             preferred_host=spec.high_availability.preferred_host,
             frontend=azure.frontend.value if isinstance(azure.frontend, Present) else "",
             azure=azure.findings,
@@ -247,6 +248,17 @@ def _for_units(view: AzureView) -> tuple[object, ...]:
         view.published,
         view.ports,
     )
+
+
+def _port_in_force(wanted: int, units: UnitsView, azure: AzureView) -> int:
+    """The check port to be asked: a new one of the manifest counts when Azure's probe shall have it.
+
+    Until the units were looked at, that is the port which Azure has.
+    """
+    if units.check_port is not None:
+        return units.check_port
+    present = azure.ports.value if isinstance(azure.ports, Present) else frozenset()
+    return next(iter(present)) if len(present) == 1 else wanted
 
 
 def _has_port(ports: Reading[frozenset[int]], port: int | None) -> bool:

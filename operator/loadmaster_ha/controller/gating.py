@@ -9,9 +9,10 @@ from dataclasses import replace
 from loadmaster_ha.controller.exchange import UnitsView
 from loadmaster_ha.domain.findings import Finding
 from loadmaster_ha.planning.changes import Plan
+from loadmaster_ha.planning.layout import Layout
 from loadmaster_ha.planning.observation import Observation
 from loadmaster_ha.planning.target import PairTarget
-from loadmaster_ha.planning.units.publishing import held_back, is_managed, waits_for
+from loadmaster_ha.planning.units.publishing import held_back, is_managed, place_of, waits_for
 
 
 def unpublished(target: PairTarget, publish: PairTarget, waiting: frozenset[str]) -> tuple[str, ...]:
@@ -19,6 +20,22 @@ def unpublished(target: PairTarget, publish: PairTarget, waiting: frozenset[str]
     there = {each.name for each in publish.spec.services}
     waits = {each.partition(" ")[0] for each in waiting}
     return tuple(each.name for each in target.spec.services if each.name in waits - there)
+
+
+def put_off(target: PairTarget, publish: PairTarget) -> tuple[str, ...]:
+    """What Azure has, and keeps for now, otherwise than the manifest wants it, in words."""
+    told = []
+    wanted, kept = target.spec.health_check.port, publish.spec.health_check.port
+    if wanted != kept:
+        told.append(f"the check port stays {kept} until the units can follow to {wanted}")
+    layout, there = Layout(target), {each.name: each for each in publish.spec.services}
+    for service in target.spec.services:
+        wants = place_of(layout, service)
+        has = wants if (found := there.get(service.name)) is None else place_of(layout, found)
+        if has != wants:
+            where, to = has.partition(" ")[2], wants.partition(" ")[2]
+            told.append(f"service {service.name!r} leads to {where} until the units answer for it at {to}")
+    return tuple(told)
 
 
 def publishable(

@@ -23,7 +23,7 @@ from loadmaster_ha.controller.conditions import ConditionStatus, ConditionType, 
 from loadmaster_ha.controller.credentials import CredentialsProblem, PairSessions
 from loadmaster_ha.controller.exchange import Exchange
 from loadmaster_ha.controller.finalizer import hold_on, let_go
-from loadmaster_ha.controller.gating import publishable, unpublished, with_paths
+from loadmaster_ha.controller.gating import publishable, put_off, unpublished, with_paths
 from loadmaster_ha.controller.kubernetes import JSON, Kubernetes, KubernetesError
 from loadmaster_ha.controller.lease import LeaseLost
 from loadmaster_ha.controller.registry import PairKey, Pairs, target_of
@@ -202,6 +202,7 @@ class PairController(Visitor):
         units = self._exchange.units(work.key)
         work.publish, waiting = publishable(target, units, observation)
         work.unpublished = unpublished(target, work.publish, waiting)
+        work.put_off = put_off(target, work.publish)
         planned = plan(target, observation, publish=work.publish)
         paths = by_service(Layout(target), observation, units.endpoints)
         planned = with_paths(planned, paths, units.endpoints)

@@ -91,6 +91,8 @@ class Situation(Outlook):
     status_fields: Mapping[str, Any] = field(default_factory=dict)
     unpublished: tuple[str, ...] = ()
     """Services that Azure gets once the units can answer for them."""
+    put_off: tuple[str, ...] = ()
+    """What stays otherwise than wanted in Azure until the units can follow, in words."""
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -141,8 +143,8 @@ def _azure_synced(situation: Situation) -> Condition:
         # Who looks before they let it write wants to know the risks as well.
         told = sentence(differences(situation.changes), risks)
         return Condition(kind, FALSE, Reason.DRIFT if situation.held else Reason.APPLYING, told)
-    if situation.unpublished:
-        return Condition(kind, FALSE, Reason.APPLYING, _unpublished_in_words(situation))
+    if told := _awaited(situation):
+        return Condition(kind, FALSE, Reason.APPLYING, sentence(told, risks))
     return Condition(kind, TRUE, Reason.SYNCED, sentence("Azure is as the manifest wants it.", risks))
 
 
@@ -157,8 +159,14 @@ def _ready(situation: Situation, synced: Condition) -> Condition:
     return Condition(kind, synced.status, synced.reason, told)
 
 
-def _unpublished_in_words(situation: Situation) -> str:
-    return f"Published once the units answer for it: {', '.join(situation.unpublished)}."
+def _awaited(situation: Situation) -> str:
+    """What Azure gets once the units can follow; empty when there is nothing."""
+    told = []
+    if situation.unpublished:
+        told.append(f"Published once the units answer for it: {', '.join(situation.unpublished)}.")
+    if situation.put_off:
+        told.append(f"Not changed yet: {'; '.join(situation.put_off)}.")
+    return " ".join(told)
 
 
 def _reconciling(situation: Situation) -> Condition:
@@ -178,7 +186,7 @@ def _progress(situation: Situation) -> tuple[ConditionStatus, str, str]:
         (situation.deleting, TRUE, Reason.CLEANING_UP, differences(situation.changes)),
         (not plan_made, TRUE, Reason.NOT_OBSERVED, "Azure has not been read yet."),
         (situation.changes, TRUE, Reason.APPLYING, differences(situation.changes)),
-        (situation.unpublished, TRUE, Reason.APPLYING, _unpublished_in_words(situation)),
+        (_awaited(situation), TRUE, Reason.APPLYING, _awaited(situation)),
     )
     for applies, status, reason, message in rows:
         if applies:

@@ -118,6 +118,8 @@ class Work(PairAsRead):
     """The manifest as far as the units can answer."""
     unpublished: tuple[str, ...] = ()
     """Services of the manifest that are not in `publish` for that reason."""
+    put_off: tuple[str, ...] = ()
+    """What `publish` has otherwise than the manifest, in words."""
     progress: bool = False
     """Something that was begun has come to a good end."""
 
@@ -149,6 +151,7 @@ class Work(PairAsRead):
             deleting=self.deleting,
             status_fields=fields,
             unpublished=self.unpublished,
+            put_off=self.put_off,
             **more,
         )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 
 import aiohttp
 import pytest
@@ -149,6 +150,26 @@ async def test_another_check_port_in_the_manifest_moves_a_running_pair_without_a
     assert alive.failures() == [], alive.told()
     assert await active_of(first) == serving, "nobody else has become active"
     assert await published_ports(first) == {new, first.port}
+
+
+async def test_a_check_port_that_waits_for_a_unit_changes_nothing_that_is_said_of_who_serves(first):
+    active, old = await active_of(first), (await first.pair())["spec"]["healthCheck"]["port"]
+    first.units[1 - active].kill()
+    await first.until_condition("PairHealthy", "False", "PartnerUnreachable")
+    await first.patch({"spec": {"healthCheck": {"port": 8555}}})
+    await eventually(
+        lambda: first.condition("AzureSynced"),
+        lambda found: found["status"] == "False" and f"stays {old}" in found["message"],
+        "AzureSynced tells that the probe's port waits",
+    )
+    until = time.monotonic() + 6  # more than a round of polls
+    while time.monotonic() < until:
+        assert (await first.condition("PairHealthy"))["reason"] == "PartnerUnreachable"
+        assert (await first.status())["active"] == ROLES[active]
+        await asyncio.sleep(0.1)
+    assert await probe_ports(first) == {old}
+    await first.patch({"spec": {"healthCheck": {"port": old}}})
+    await first.until_condition("AzureSynced", "True")
 
 
 async def test_a_suspended_pair_is_not_written_to_and_is_repaired_after_it_resumes(first):

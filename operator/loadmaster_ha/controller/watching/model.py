@@ -39,6 +39,7 @@ class WatchFacts:
     addresses: Mapping[Role, str]
     """The units' own addresses; one that is not known yet is missing."""
     check_port: int
+    """That is asked: the manifest's, or the old one as long as the units cannot follow to a new one."""
     preferred_host: PreferredHost
     frontend: str = ""
     """The balancer's address; empty: not known yet."""
@@ -55,6 +56,8 @@ class WatchFacts:
     """When (monotonic) virtual services or real servers were written last; None: not by this process."""
     changing: bool = False
     """The operator itself reboots or reconfigures a unit just now."""
+    wanted_port: int | None = None
+    """The check port of the manifest; None: the one that is asked."""
     switching_to: Role | None = None
     """A planned switch-over to this unit is under way or was a moment ago."""
 

@@ -197,6 +197,7 @@ class PairWatch:
             units=MappingProxyType({role: unit.view(now) for role, unit in self.units.items()}),
             addresses=self.facts.addresses,
             check_port=self.facts.check_port,
+            next_port=self.facts.wanted_port,
             preferred_host=self.facts.preferred_host,
             frontend=self.frontend.now(now),
             frontend_address=self.facts.frontend,

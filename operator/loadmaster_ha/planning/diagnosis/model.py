@@ -129,6 +129,7 @@ class PairView:
     units: Mapping[Role, UnitView]
     addresses: Mapping[Role, str]
     check_port: int
+    """That the balancer probes."""
     preferred_host: PreferredHost
     frontend: HealthAnswer | None = None
     frontend_address: str = ""
@@ -143,6 +144,8 @@ class PairView:
     not known."""
     probe_seconds: float = 15.0
     """How long the balancer may take to notice a change: interval times threshold and one more."""
+    next_port: int | None = None
+    """The check port that the manifest wants, if the balancer's is to be changed to it."""
     changing: bool = False
     """The operator itself reboots or reconfigures a unit just now."""
     now: float = 0.0

@@ -11,7 +11,7 @@ from typing import Final
 
 from loadmaster_ha.domain.ha import Mode, Role
 from loadmaster_ha.domain.reading import Present, Unknown
-from loadmaster_ha.domain.units import AgentStatus, ObservedState
+from loadmaster_ha.domain.units import AgentStatus, ObservedState, UnitKind
 from loadmaster_ha.planning.diagnosis import pages, words
 from loadmaster_ha.planning.diagnosis.model import DOWN, PairHealth, PairView, RuleHealth
 from loadmaster_ha.planning.diagnosis.states import (
@@ -115,11 +115,16 @@ def mode_conflict(view: PairView) -> Found | None:
 
 
 def port_mismatch(view: PairView) -> Found | None:
-    """The check port is not the same everywhere (guide, 2)."""
+    """The check port is not the same everywhere (guide, 2).
+
+    A node agent that has the manifest's new port already answers on the balancer's old one as well.
+    """
     wrong = [
         f"{it.settings.port} on the {role.lower()}"
         for role, it in view.units.items()
-        if it.settings is not None and it.settings.port not in (None, view.check_port)
+        if it.settings is not None
+        and it.settings.port not in (None, view.check_port)
+        and not (it.kind is UnitKind.AGENT and it.settings.port == view.next_port)
     ]
     if not wrong:
         return None
