@@ -370,6 +370,7 @@ async def test_a_certificate_near_its_end_is_a_warning(scene, begins, days, reas
         await found.put("secrets", tls_secret(issue("shop.example", days=days, begins=begins)))
         found.manifest(published(tls={"certificateSecretRef": {"name": "shop-tls"}}))
         gathered = await found.gathered()
+        assert gathered.certificates["https"].value.untimely is (reason == "CertificateExpired")
         assert isinstance(gathered.certificates["https"], Present)
         assert [each.reason for each in gathered.findings] == ([reason] if reason else [])
 

@@ -187,6 +187,7 @@ class UnitInputs:
             Marks(target.identity).certificate(service.name),
             material.fingerprint,
             tls_secrets.rfc3339(material.not_after),
+            untimely=material.problem_at(self._now()) is not None,
         )
         return _FoundCertificate(Present(wanted), material, self._time_of(material, about(name, path), path))
 

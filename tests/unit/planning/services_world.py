@@ -98,8 +98,8 @@ def wanted(
     )
 
 
-def certificate(name: str, fingerprint: str) -> Present[WantedCertificate]:
-    return Present(WantedCertificate(MARKS.certificate(name), fingerprint * 64))
+def certificate(name: str, fingerprint: str, *, untimely: bool = False) -> Present[WantedCertificate]:
+    return Present(WantedCertificate(MARKS.certificate(name), fingerprint * 64, untimely=untimely))
 
 
 class Unit:

@@ -87,6 +87,28 @@ def test_renewal_replaces_the_certificate_and_touches_nothing_else():
     )
 
 
+def test_a_certificate_that_clients_refuse_for_its_dates_takes_nobodys_place():
+    manifest = lab.spec(lab.service(tls=TLS))
+    expired = lab.wanted(manifest, certificates={"https": lab.certificate("https", "2", untimely=True)})
+    pair = Pair()
+    pair.settle(lab.wanted(manifest, certificates={"https": lab.certificate("https", "1")}))
+    assert plan(pair, expired).converged
+    bare = Pair()
+    bare.settle(expired)
+    assert bare.unit.certificates == {MARKS.certificate("https"): "2" * 64}, "there is no better one"
+
+
+def test_a_certificate_that_is_missing_is_told_with_what_is_served_meanwhile():
+    manifest = lab.spec(lab.service(tls=TLS))
+    gone = lab.wanted(manifest, certificates={"https": Absent("SecretNotFound", "the Secret is gone")})
+    pair = Pair()
+    (fresh,) = (each.message for each in plan(pair, gone).blocking)
+    assert "Service 'https' has no certificate: the Secret is gone" in fresh
+    pair.settle(lab.wanted(manifest, certificates={"https": lab.certificate("https", "1")}))
+    (kept,) = (each.message for each in plan(pair, gone).blocking)
+    assert "Service 'https' keeps the certificate that is on the units: the Secret is gone" in kept
+
+
 def test_tls_is_switched_off_and_its_certificate_goes_after_that():
     pair = Pair()
     pair.settle(

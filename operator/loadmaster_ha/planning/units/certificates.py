@@ -2,6 +2,7 @@
 
 Compared by the fingerprint of the leaf certificate. A renewal takes the place of the old one under the same
 name, so that no service has to be changed and no connection is lost; what no service uses any more goes last.
+One that clients would refuse for its dates takes nobody's place.
 """
 
 from collections.abc import Iterable, Iterator
@@ -61,7 +62,7 @@ def plan_certificate(
     have = found.get(name)
     stored = have is not None
     if not isinstance(wanted, Present):
-        return CertificatePlan(name, stored, None, (_missing(service, subject, wanted),))
+        return CertificatePlan(name, stored, None, (_missing(service, subject, wanted, stored=stored),))
     if not isinstance(store, Present):
         return CertificatePlan(name, stored, None, (_unread(service, subject, role, store),))
     if have is not None and have.fingerprint is None:
@@ -70,6 +71,8 @@ def plan_certificate(
         return CertificatePlan(name, stored, None, (told,))
     if have is not None and plain(have.fingerprint or "") == plain(wanted.value.fingerprint):
         return CertificatePlan(name, stored)
+    if stored and wanted.value.untimely:
+        return CertificatePlan(name, stored)  # `CertificateExpired` tells of it
     return CertificatePlan(
         name, stored, PutCertificate(role, name, wanted.value.fingerprint, replaces=stored)
     )
@@ -107,10 +110,11 @@ def name_of(target: UnitsTarget, service: Service) -> str:
     return Marks(target.pair.identity).certificate(service.name)
 
 
-def _missing(service: Service, subject: str, wanted: Absent | Unknown) -> Finding:
+def _missing(service: Service, subject: str, wanted: Absent | Unknown, *, stored: bool) -> Finding:
     if isinstance(wanted, Absent):
         why = wanted.message or "the Secret does not exist"
-        what = f"Service {service.name!r} has no certificate: {why}"
+        has = "keeps the certificate that is on the units" if stored else "has no certificate"
+        what = f"Service {service.name!r} {has}: {why}"
         return finding(ServiceReason.CERTIFICATE_NOT_FOUND, subject, what)
     what = f"The certificate of service {service.name!r} could not be read: {wanted.reason}: {wanted.message}"
     return finding(ServiceReason.CERTIFICATE_UNKNOWN, subject, what)

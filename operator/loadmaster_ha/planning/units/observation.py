@@ -46,6 +46,8 @@ class WantedCertificate:
     """SHA-256 of the leaf certificate, lower-case hex."""
     not_after: str = ""
     """RFC 3339."""
+    untimely: bool = False
+    """It has expired, or is not valid yet."""
 
 
 @dataclass(frozen=True, slots=True)

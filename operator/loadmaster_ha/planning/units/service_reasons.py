@@ -80,7 +80,8 @@ CATALOGUE: Final[dict[ServiceReason, Explanation]] = {
     ),
     ServiceReason.CERTIFICATE_NOT_FOUND: Explanation(
         _B,
-        "The Secret with the certificate does not exist or has no usable certificate and key.",
+        "The Secret with the certificate does not exist or has no usable certificate and key. A certificate "
+        "that is on the units already goes on being served.",
         "Create or correct the Secret (type kubernetes.io/tls, keys tls.crt and tls.key).",
     ),
     ServiceReason.CERTIFICATE_UNKNOWN: Explanation(
@@ -98,8 +99,8 @@ CATALOGUE: Final[dict[ServiceReason, Explanation]] = {
     ),
     ServiceReason.CERTIFICATE_EXPIRED: Explanation(
         _I,
-        "The certificate in the Secret has expired or is not valid yet: clients refuse it. The service is "
-        "kept up with it all the same.",
+        "The certificate in the Secret has expired or is not valid yet: clients refuse it. It does not take "
+        "the place of another one on the units; where there is none, the service is kept up with it.",
         "Renew the certificate; with cert-manager see the events of its Certificate.",
     ),
     ServiceReason.CERTIFICATE_EXPIRES_SOON: Explanation(
