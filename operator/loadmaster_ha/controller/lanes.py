@@ -31,6 +31,7 @@ from loadmaster_ha.controller.units.writing import Writing
 from loadmaster_ha.controller.watching.lane import WatchLane
 from loadmaster_ha.controller.watching.sources import AzureLanes, Units
 from loadmaster_ha.controller.workqueue import Backoff, Resync, WorkQueue
+from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.loadmaster import writer
 from loadmaster_ha.loadmaster.agent_orders import switchover
 from loadmaster_ha.loadmaster.connections import Connections
@@ -103,6 +104,7 @@ class Lanes:
             connections=self._connections,
             observer=metrics,
             stored_refusal=lambda key, role: stored_refusal(self._board.stored(key), role),
+            replaced=self._client_replaced,
         )
         self._exchange = Exchange(
             wake_azure=self._wake_azure,
@@ -245,6 +247,9 @@ class Lanes:
         target = self._pairs.target(key)
         if target is not None and is_managed(target.spec):
             self._units_queue.wake(key)
+
+    def _client_replaced(self, key: PairKey, role: Role, another: bool) -> None:  # noqa: FBT001 - a callback
+        self._watch.ask_anew(key, role, another=another)
 
     def _refresh_watch(self, key: PairKey) -> None:
         self._watch.refresh(key)

@@ -86,6 +86,8 @@ class UnitSessions:
         observer: told of each request.
         make: makes a client.
         stored_refusal: what status remembers of credentials that an earlier process was refused with.
+        replaced: told of a unit that has got another client, and whether that one calls another address or
+            trusts another certificate: what the one before has told was then perhaps not of this unit.
     """
 
     def __init__(
@@ -96,12 +98,14 @@ class UnitSessions:
         observer: CallObserver | None = None,
         make: MakeClient | Callable[..., UnitClient] = UnitClient,
         stored_refusal: Callable[[PairKey, Role], str] = lambda *_: "",
+        replaced: Callable[[PairKey, Role, bool], None] = lambda *_: None,
     ) -> None:
         self._secrets = secrets
         self._connections = connections
         self._observer = observer
         self._make = make
         self._stored_refusal = stored_refusal
+        self._replaced = replaced
         self._sessions: dict[tuple[PairKey, Role], _Session] = {}
 
     async def get(
@@ -161,6 +165,7 @@ class UnitSessions:
             client.lock_out(f"{endpoint} refused these credentials before the operator was started.")
         if last is not None:
             log.info("%s: address, credentials or trust of the %s have changed", pair, role.lower())
+            self._replaced(pair, role, (last.endpoint, last.trust) != (endpoint, trust))
             await last.client.close()
         return client
 

@@ -56,7 +56,7 @@ class Neighbours:
         self.problems = []
         self.rule_health_asked = 0
         self.rule_health_says = Unknown("AuthorizationFailed", "no")
-        self._clients = {
+        self.clients = {
             role: UnitClient(
                 Endpoint(unit_address(0, role.value), units.management_port),
                 Pinned(fingerprint),
@@ -81,7 +81,7 @@ class Neighbours:
         self.revisions[role].append(revision)
 
     async def caller(self, _key, role):
-        return self.refused or Present(self._clients[role])
+        return self.refused or Present(self.clients[role])
 
     def azure_session(self, _key):
         return self
@@ -294,7 +294,7 @@ async def test_a_service_that_is_down_at_the_first_look_and_up_at_the_second_is_
         assert nothing_more_is_wanted(pair)
 
 
-@pytest.mark.usefixtures("short_looks")
+@pytest.mark.usefixtures("short_looks", "short_rounds")
 async def test_a_service_that_stays_down_is_told_and_its_recovery_as_well(certificate):
     async with watching(certificate) as pair:
         await pair.until(healthy)
@@ -309,7 +309,7 @@ async def test_a_service_that_stays_down_is_told_and_its_recovery_as_well(certif
         pair.units.pairs[0].service_says = ["Up"]
         await pair.until(healthy)
         await eventually(lambda: value(pair.metrics, SERVICE_UP) == 1)
-        assert nothing_more_is_wanted(pair)
+        await eventually(lambda: nothing_more_is_wanted(pair))
 
 
 @pytest.mark.usefixtures("short_looks")
@@ -461,6 +461,39 @@ async def test_credentials_that_are_missing_are_said_to_be_and_the_health_ports_
         situation = await pair.until(lambda each: each.diagnosis.active is Active.MASTER)
         assert "SecretNotFound" in " ".join(situation.diagnosis.evidence)
         assert situation.failover is None
+
+
+async def test_a_unit_whose_management_is_elsewhere_is_asked_there_at_once_and_no_old_word_counts(
+    certificate, monkeypatch
+):
+    monkeypatch.setattr(management, "patience", lambda **_: 3600)
+    async with watching(certificate) as pair:
+        await pair.until(healthy)
+        right = pair.clients[Role.SLAVE]
+        told, pair.clients[Role.SLAVE] = len(pair.situations), pair.clients[Role.MASTER]
+        pair.lane.ask_anew(WEB, Role.SLAVE, another=True)
+        await pair.until(lambda each: each.diagnosis.health is PairHealth.MODE_CONFLICT)
+        assert not any(healthy(each) for each in pair.situations[told:]), "as was said of the unit before"
+        told, pair.clients[Role.SLAVE] = len(pair.situations), right
+        pair.lane.ask_anew(WEB, Role.SLAVE, another=True)
+        await pair.until(healthy)
+        assert all(healthy(each) for each in pair.situations[told:])
+
+
+async def test_a_unit_with_other_credentials_is_asked_at_once(certificate, monkeypatch):
+    monkeypatch.setattr(management, "patience", lambda **_: 3600)
+    monkeypatch.setattr(management, "FIRST_PAUSE", 3600)
+    monkeypatch.setattr(management, "ROUND_SECONDS", 3600)
+    monkeypatch.setattr(management, "RESTLESS_ROUND_SECONDS", 3600)
+    async with watching(certificate, start=False) as pair:
+        pair.refused = Unknown("Unauthorized", "no")
+        pair.stored = StoredWatch(Active.MASTER, dict.fromkeys(Role, UnitKind.AGENT))
+        pair.lane.refresh(WEB)
+        await pair.until(lambda each: "Unauthorized" in " ".join(each.diagnosis.evidence))
+        pair.refused = None
+        for role in Role:
+            pair.lane.ask_anew(WEB, role, another=False)
+        await pair.until(lambda each: healthy(each) and "Unauth" not in " ".join(each.diagnosis.evidence))
 
 
 async def test_another_check_port_is_polled_as_soon_as_it_is_known(certificate):

@@ -252,3 +252,18 @@ async def test_what_is_forgotten_is_closed(sessions):
     assert await get(sessions) is not master
     await sessions.close()
     assert sessions.last(PAIR, Role.MASTER) is None
+
+
+async def test_whoever_minds_is_told_of_another_client_and_whether_it_is_for_another_unit(server):
+    told = []
+    secrets = Secrets(server, changed=lambda _: None, in_use=list)
+    sessions = UnitSessions(secrets, make=Client, replaced=lambda *what: told.append(what))
+    await get(sessions)
+    await get(sessions)
+    assert told == []
+    server.put("login", apikey="key-2")
+    await get(sessions)
+    assert told == [(PAIR, Role.MASTER, False)]
+    await get(sessions, unit(address="10.0.9.9"))
+    await get(sessions, unit(address="10.0.9.9", tls={"fingerprintSHA256": "11" * 32}))
+    assert told[1:] == [(PAIR, Role.MASTER, True)] * 2

@@ -65,3 +65,17 @@ async def test_since_when_the_services_of_appliances_differ_is_kept_until_they_a
     change(stage, Role.SLAVE, services=Present(()))
     await stage.visit()
     assert since() > began
+
+
+async def test_a_unit_is_not_forgotten_because_the_other_one_answered_at_its_address(stage):
+    """Corrected, a management address is no reason to write anything, and nobody has changed anything."""
+    writes, events = len(stage.units.writes), len(stage.cluster.events)
+    mine = stage.units.facts[Role.SLAVE]
+    stage.units.facts[Role.SLAVE] = replace(stage.units.facts[Role.MASTER], role=Role.SLAVE)
+    await stage.visit()
+    assert stage.condition("HASynced")["reason"] == "SameUnit"
+    stage.units.facts[Role.SLAVE] = mine
+    await stage.until_at_rest()
+    assert stage.condition("HASynced")["status"] == "True"
+    assert len(stage.units.writes) == writes
+    assert "DriftRepaired" not in {reason for reason, _ in stage.cluster.events[events:]}

@@ -63,6 +63,7 @@ from loadmaster_ha.planning.units.observation import (
     UnitsTarget,
 )
 from loadmaster_ha.planning.units.pair import plan, plan_deletion
+from loadmaster_ha.planning.units.preconditions import are_one
 from loadmaster_ha.planning.units.publishing import is_managed
 from loadmaster_ha.planning.units.reasons import Reason as UnitReason
 from loadmaster_ha.resources.loadmasterpair import Deletion
@@ -336,6 +337,7 @@ class UnitsController(Visitor):
     def _seen(self, work: UnitsWork) -> None:
         """Take over into rows and memory what the units told."""
         memory = work.memory
+        mistaken = are_one(work.present.values())  # neither is forgotten for that
         for role, facts in work.present.items():
             told = memory.reboots.get(role)
             if told is not None and told.boot != facts.boot:
@@ -343,7 +345,8 @@ class UnitsController(Visitor):
             if role not in memory.reboots:
                 self._returns.forget(work.key, role)
             row = work.rows[role]
-            record = row.record if row.record.identity == facts.identity else UnitRecord(facts.identity)
+            keeps = mistaken or row.record.identity == facts.identity
+            record = row.record if keeps else UnitRecord(facts.identity)
             work.rows[role] = replace(row, kind=facts.kind, firmware=facts.firmware, record=record)
         since = memory.differ_since
         different = differ(work.present, self._exchange.azure(work.key, work.target).arm_addresses)

@@ -107,6 +107,17 @@ class WatchLane:
         elif watched.watch.facts != facts:
             self._learn(watched, facts)
 
+    def ask_anew(self, key: PairKey, role: Role, *, another: bool) -> None:
+        """A unit is to be asked by another client from now on.
+
+        Args:
+            key: the pair.
+            role: which of its units.
+            another: what was heard so far was perhaps of another unit, and is forgotten.
+        """
+        # Later: it may be the rounds themselves that have asked for the client.
+        asyncio.get_running_loop().call_soon(self._ask_anew, key, role, another)
+
     def forget(self, key: PairKey) -> None:
         """Watch this pair no more."""
         watched = self._watched.pop(key, None)
@@ -151,13 +162,31 @@ class WatchLane:
         self._figures.on_watched_pairs(len(self._watched))
         self._aim(watched)
         for role in Role:
-            watched.rounds[role] = UnitRounds(key, role, watch, self._around)
-            watched.rounds[role].begin()
+            self._ask_unit(watched, role)
+
+    def _ask_unit(self, watched: Watched, role: Role) -> None:
+        watched.rounds[role] = UnitRounds(watched.key, role, watched.watch, self._around)
+        watched.rounds[role].begin()
+
+    def _ask_anew(self, key: PairKey, role: Role, another: bool) -> None:  # noqa: FBT001 - a callback
+        watched = self._watched.get(key)
+        if watched is None:
+            return
+        watched.rounds[role].end()
+        for task in watched.asking[role]:
+            task.cancel()
+        if another:
+            watched.watch.another_unit(role, self._clock())
+        self._ask_unit(watched, role)
 
     def _work(self, key: PairKey, role: Role, work: Work) -> None:
         """Work on one unit, for its rounds."""
-        task = asyncio.create_task(self._in_context(key, work), name=f"watch {key} {role}")
-        self._own(self._watched[key], task)
+        watched = self._watched[key]
+        task = self._own(
+            watched, asyncio.create_task(self._in_context(key, work), name=f"watch {key} {role}")
+        )
+        watched.asking[role].add(task)
+        task.add_done_callback(watched.asking[role].discard)
 
     @staticmethod
     async def _in_context(key: PairKey, work: Work) -> None:

@@ -100,6 +100,11 @@ class PairWatch:
             return True
         return bool(moved)
 
+    def another_unit(self, role: Role, now: float) -> None:
+        """A unit's management is to be found elsewhere: nothing is said before that was asked."""
+        self.units[role].forget_management()
+        self.begun_at = now
+
     # What was heard. Each says whether it is news.
 
     def heard_health(self, role: Role, said: Said, now: float) -> bool:

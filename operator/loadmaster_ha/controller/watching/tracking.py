@@ -127,6 +127,14 @@ class UnitTrack:
             self.gate.unanswered()
         return self._words() != before
 
+    def forget_management(self) -> None:
+        """What its management API told was perhaps told by another unit."""
+        kind = self.kind
+        self.gate = Gate(kind) if kind is UnitKind.AGENT else Gate()
+        self.management, self.managed_at = Absent(), float("-inf")
+        self.firmware = self.boot = self.active_since = ""
+        self.settings, self.agent, self.runs_alone = None, None, False
+
     def view(self, now: float) -> UnitView:
         """What is known now."""
         management = self.management

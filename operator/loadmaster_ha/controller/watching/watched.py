@@ -73,6 +73,10 @@ class Watched:
     frontend: HealthPort | None = None
     rounds: dict[Role, UnitRounds] = field(default_factory=dict)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    asking: dict[Role, set[asyncio.Task[None]]] = field(
+        default_factory=lambda: {role: set() for role in Role}
+    )
+    """Those of `tasks` that work for a unit's rounds."""
     hurried_at: float = float("-inf")
     to_evaluate: bool = False
     situation: WatchSituation | None = None

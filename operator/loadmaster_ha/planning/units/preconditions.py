@@ -4,12 +4,13 @@ A `BLOCKING` finding of `about_the_pair` stops everything; one about a unit that
 only what needs that unit's state.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from loadmaster_ha.domain import firmware
 from loadmaster_ha.domain.findings import Finding, Severity
 from loadmaster_ha.domain.ha import Role
 from loadmaster_ha.domain.reading import Absent
+from loadmaster_ha.domain.units import UnitFacts
 from loadmaster_ha.planning.units import modes
 from loadmaster_ha.planning.units.reasons import NEEDS_A_PERSON, Reason, finding
 from loadmaster_ha.planning.units.situation import Member, Situation
@@ -57,10 +58,15 @@ def unreachable(situation: Situation) -> Iterator[Finding]:
         yield Finding(silence.reason, message, severity, f"spec.{role.lower()}.management")
 
 
+def are_one(units: Collection[UnitFacts]) -> bool:
+    """Whether one and the same unit has answered as both."""
+    return len(units) == len(Role) and len({(each.identity, each.boot) for each in units}) == 1
+
+
 def _same(situation: Situation) -> Iterator[Finding]:
     """Whoever answers as both would be made master and slave in turns; a copy of a unit starts for itself."""
     facts = [member.facts for member in situation.members.values()]
-    if len(facts) == len(Role) and len({(each.identity, each.boot) for each in facts}) == 1:
+    if are_one(facts):
         what = f"Both are the unit {facts[0].identity}, running since {facts[0].boot}"
         yield finding(Reason.SAME_UNIT, "spec.slave.management", what)
 
