@@ -15,6 +15,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 AT_A_TIME = 8
 PATIENCE_SECONDS = 240
 """A safety limit: a thousand pairs take a minute where the machine has nothing else to do."""
+MANY_OUTCOMES = 40
 PER_PAIR = 80
 """Series that each has at least: its conditions, its fail-overs that can be counted, its reboots."""
 
@@ -89,5 +90,9 @@ async def test_pairs_that_come_and_go_leave_the_series_that_were_there_before(ri
     before = series(rig)
     most = await come_and_go(rig, number)
     assert most > len(before) + PER_PAIR * number
-    assert series(rig) == before
+    after = series(rig)
+    assert before <= after
+    # What can come of a look depends on how fast the machine is; it is counted for all pairs together.
+    assert [each for each in after - before if 'outcome="' not in each] == []
+    assert len(after - before) < MANY_OUTCOMES < number
     assert rig.operator.metrics()["loadmaster_watched_pairs"] == 0
