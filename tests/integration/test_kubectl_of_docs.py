@@ -2,8 +2,8 @@
 
 The Secrets of a first pair are held to what the operator reads: every Secret that the page's own manifest
 names is there, with the keys and the exact values that were typed. What other pages say is asked of the
-server without being done (`--dry-run=server`), of a pair that is there. Neighbours: test_pair_by_its_page.py of
-tests/e2e/pair runs the page of a first pair, tests/e2e/test_az_of_docs.py what is for Azure.
+server without being done (`--dry-run=server`), of a pair that is there. Neighbours: test_pair_by_its_page.py
+of tests/e2e/pair runs the page of a first pair, tests/e2e/test_az_of_docs.py what is for Azure.
 """
 
 import asyncio

@@ -4,6 +4,7 @@ be."""
 import hashlib
 import json
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -154,6 +155,37 @@ def test_what_is_in_the_way_at_a_start_is_said_and_ends_with_2(tmp_path):
         assert unit.process.wait(60) == 2
         assert unit.logged(f"management: cannot listen on {unit.address}:8443: another program listens there")
         assert not unit.logged("started again")
+
+
+@pytest.mark.parametrize(
+    ("haproxy", "words"),
+    [
+        ({"user": "nobody-of-this-name"}, "there is no account nobody-of-this-name"),
+        ({"binary": "/nonexistent/haproxy"}, "haproxy.binary: /nonexistent/haproxy cannot be run"),
+    ],
+)
+def test_an_haproxy_that_cannot_be_run_as_configured_ends_with_2_before_anything_is_answered(
+    tmp_path, haproxy, words
+):
+    with AgentPair(tmp_path, units=1, mode="Single", haproxy=haproxy) as made:
+        unit = made.master
+        unit.start()
+        assert unit.process.wait(60) == 2
+        assert unit.logged(words)
+        assert not unit.logged("started again")
+
+
+def test_an_haproxy_that_goes_away_while_the_unit_runs_is_no_reason_to_end(tmp_path):
+    link = tmp_path / "haproxy"
+    link.symlink_to(shutil.which("haproxy") or "/nonexistent")
+    with AgentPair(tmp_path, units=1, mode="Single", haproxy={"binary": str(link)}) as made:
+        unit = made.start(probe=False).master
+        made.wait(lambda: unit.status().get("haproxy", {}).get("condition") == "Well", "HAProxy")
+        link.unlink()
+        os.kill(unit.node, signal.SIGKILL)
+        made.wait(lambda: unit.logged(f"{link} cannot be run"), "what is missing is said")
+        made.wait(lambda: unit.log.read_text().count("started again") > 1, "it is tried again")
+        assert unit.process.poll() is None
 
 
 def test_check_remarks_what_a_pair_would_miss_and_is_content():

@@ -118,8 +118,8 @@ class DataPlane:
         self._tried = None
         self._wake.set()
 
-    async def start(self) -> None:
-        """Make the folders, look at the binary, and begin to work.
+    async def prepare(self) -> None:
+        """Make the folders, and look at the binary.
 
         Raises:
             ConfigurationRefused: the binary is missing, or too old.
@@ -127,6 +127,15 @@ class DataPlane:
         """
         self._node.paths.prepare(self._node.account)
         self._version = await self._checker.version()
+
+    async def start(self) -> None:
+        """Begin to work; prepares first where that has not been done.
+
+        Raises:
+            ConfigurationRefused, ValueError, OSError: as `prepare` does.
+        """
+        if not self._version:
+            await self.prepare()
         self._tasks = [asyncio.create_task(self._work())]
         if self._watches_itself:
             self._tasks.append(asyncio.create_task(self._watch.run()))

@@ -106,11 +106,17 @@ class Node:
         )
 
     async def run(self) -> int:
-        """Live; the exit status."""
+        """Live; the exit status.
+
+        Raises:
+            InvalidConfiguration: a setting does not fit this machine; nothing was answered to anybody yet.
+        """
         given, main = self._configuration, self._opened.main_address
         async with contextlib.AsyncExitStack() as stack:
             stack.callback(self._store.close)
             stack.push_async_callback(self._serving.close)
+            if self._hello.restarts == 0:  # at a boot; one that comes back is missed, and finds out later
+                await self._serving.prepare()
             address, port = given.management_address or main, given.management_port
             with _binding("management", address, port):
                 await self._server.start(address, port)

@@ -17,7 +17,7 @@ from typing import Any, Final
 from loadmaster_ha.agent.api.dispatch import Refused
 from loadmaster_ha.agent.api.unit import ServiceStatistics
 from loadmaster_ha.agent.certificate_work.messages import WorkFailed
-from loadmaster_ha.agent.configuration import Configuration
+from loadmaster_ha.agent.configuration import Configuration, InvalidConfiguration
 from loadmaster_ha.agent.dataplane.command import Paths, command_line, program
 from loadmaster_ha.agent.dataplane.controller import DataPlane
 from loadmaster_ha.agent.dataplane.model import ConfigurationRefused, Node
@@ -106,6 +106,19 @@ class Serving:
             external=not self._managed,
             watch=health.watch,
         )
+
+    async def prepare(self) -> None:
+        """See, before anything is promised to anybody, whether HAProxy can be run here.
+
+        Raises:
+            InvalidConfiguration: its binary, account or folders are not as the configuration says.
+        """
+        try:
+            await self.plane.prepare()
+        except ConfigurationRefused as problem:
+            raise InvalidConfiguration(f"haproxy.binary: {problem}") from problem
+        except (ValueError, OSError) as problem:
+            raise InvalidConfiguration(f"haproxy: {problem}") from problem
 
     def expect(self, haproxy: Mapping[str, Any]) -> None:
         """Before HAProxy is watched: one that `start` is about to bring up may be absent for a while."""
