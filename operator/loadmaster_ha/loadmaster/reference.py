@@ -84,7 +84,7 @@ _FORMS: Final = (
 _STATUSES: Final = (
     ("Status", "Meaning"),
     ("200", "done"),
-    ("400", "the request is malformed, has a line of over 8,190 bytes, or (v1) a parameter is missing"),
+    ("400", "the request is malformed, or (v1) a mandatory parameter is missing"),
     ("401", "credentials are missing or wrong, or there were too many wrong ones before"),
     ("403", "the user lacks the permission"),
     (

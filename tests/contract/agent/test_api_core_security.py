@@ -49,33 +49,6 @@ def raw(port, sent, *, seconds=10.0, tls=True):
     return received
 
 
-# What is no HTTP
-
-
-@pytest.mark.parametrize(
-    ("sent", "words"),
-    [
-        (b"GET /access/listvs?apikey=KEY-OF-A-PERSON&x=%s HTTP/1.1\r\n" % (b"A" * 9000), "8190 bytes: POST"),
-        (b"GET /access/listvs HTTP/1.1\r\nX-Key: KEY-OF-A-PERSON%s\r\n" % (b"A" * 9000), "8190 bytes: POST"),
-        (b"GET /access/listvs?apikey=KEY-OF-A-PERSON HTTP/one\r\n", "malformed HTTP"),
-        (b"KEY-OF-A-PERSON\x00\r\n", "malformed HTTP"),
-        (b"GET /access/listvs HTTP/1.1\r\nKEY-OF-A-PERSON\r\n", "malformed HTTP"),
-    ],
-    ids=["long line", "long header", "unknown version", "no method", "no header"],
-)
-async def test_malformed_http_is_refused_in_the_apis_shape_and_not_repeated(api, caplog, sent, words):
-    caplog.set_level(logging.DEBUG)
-    received = await asyncio.to_thread(raw, api.port, sent + b"Host: unit\r\n\r\n")
-    head, _, body = received.partition(b"\r\n\r\n")
-
-    assert head.startswith((b"HTTP/1.1 400 ", b"HTTP/1.0 400 ")), received
-    assert b"Content-Type: text/xml" in head
-    assert b'<Response stat="400" code="fail">\n<Error>' in body
-    assert words.encode() in body
-    assert b"KEY-OF" not in received
-    assert "KEY-OF" not in caplog.text
-
-
 # Credentials
 
 

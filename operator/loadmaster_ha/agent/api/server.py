@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from aiohttp import web
-from aiohttp.http_exceptions import LineTooLong
 
 from loadmaster_ha.agent.api.authentication import Authenticator
 from loadmaster_ha.agent.api.entrance import Entrance
@@ -23,15 +22,11 @@ from loadmaster_ha.agent.api.exchange import Exchange, Resources
 from loadmaster_ha.agent.api.rate_limit import RateLimit
 from loadmaster_ha.agent.api.unit import Unit
 from loadmaster_ha.agent.certificates import Identity, server_context
-from loadmaster_ha.loadmaster import v1
-from loadmaster_ha.loadmaster.answers import Answer, Body
-from loadmaster_ha.loadmaster.shapes import TEXT
+from loadmaster_ha.loadmaster.answers import Body
 
 _LOG: Final = logging.getLogger(__name__)
 _LINGERING_SECONDS: Final = 2.0
 """How long the rest of a refused body is read, so that its sender gets the answer and no reset."""
-_LONGEST_LINE: Final = 8190
-"""Bytes of a request line, and of a header."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +75,8 @@ class ManagementServer:
             keepalive_timeout=self._limits.idle_seconds,
             lingering_time=_LINGERING_SECONDS,
             auto_decompress=False,  # no client of this API compresses, and a bomb needs to be unpacked
-            max_line_size=_LONGEST_LINE,
-            max_field_size=_LONGEST_LINE,
+            max_line_size=8190,
+            max_field_size=8190,
         )
         self._clock = clock
         self._warned = -math.inf
@@ -149,45 +144,15 @@ class ManagementServer:
             _LOG.warning("More than %d calls in %g s from %s: connection closed.", calls, seconds, client)
 
 
-class _Connection(web.RequestHandler):
-    """One of aiohttp's connections, which answers what is no HTTP in the shape of the API."""
-
-    __slots__ = ()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Refuse it. Neither answer nor log repeats what was sent, as aiohttp's do: a key may stand in it."""
-        if status != 400:  # a mistake of ours, which aiohttp logs with its trace
-            return super().handle_error(request, status, exc, message)
-        _LOG.debug("Malformed HTTP from %s: %s", request.remote, type(exc).__name__)
-        text = "This is malformed HTTP."
-        if isinstance(exc, LineTooLong):
-            text = (
-                f"The request line, or a header, is longer than {_LONGEST_LINE} bytes: "
-                "POST the parameters in the body."
-            )
-        return _response(v1.encode_answer(TEXT, Answer(400, text=text)), keep=False)
-
-
 class _Connections(web.Server):
     """aiohttp's connections, and what came of each."""
 
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
-        self._more = more
         self.asked: set[web.RequestHandler] = set()
         """On which a request has come."""
         self.known: set[web.RequestHandler] = set()
         """On which somebody has logged in."""
-
-    def __call__(self) -> web.RequestHandler:
-        """One more."""
-        return _Connection(self, loop=asyncio.get_running_loop(), **self._more)
 
     def connection_lost(self, handler: web.RequestHandler, exc: BaseException | None = None) -> None:
         """Forget it."""
