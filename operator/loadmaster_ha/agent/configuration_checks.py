@@ -14,13 +14,7 @@ from loadmaster_ha.agent import configuration
 from loadmaster_ha.agent.configuration import LEASE_SECONDS, Configuration, InvalidConfiguration
 from loadmaster_ha.agent.dataplane.command import LONGEST_SOCKET_PATH
 from loadmaster_ha.agent.host_addresses import is_of_a_host
-from loadmaster_ha.domain.ha import (
-    CHECK_PORT_FORBIDDEN,
-    HEALTH_CHECK_PORT,
-    HIGHEST_PROBE_THRESHOLD,
-    LONGEST_PROBE_INTERVAL,
-    PROBE_FORBIDDEN_PORTS,
-)
+from loadmaster_ha.domain.ha import CHECK_PORT_FORBIDDEN, HEALTH_CHECK_PORT, PROBE_FORBIDDEN_PORTS
 
 _SECRET_CHARACTERS: Final = frozenset(
     "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" + '!"#$%&()*+,-./:;<=>?[\\~]^_@`{|}'
@@ -96,12 +90,10 @@ def _timing(given: Configuration) -> Iterator[str]:
             f"failover.failbackDelaySeconds is {given.failback_delay:g}, but must not be above "
             f"failover.dampingLimitSeconds ({given.damping_limit:g})"
         )
-    for name, number, most in (
-        ("balancer.probeIntervalSeconds", given.probe_interval, LONGEST_PROBE_INTERVAL),
-        ("balancer.probeThreshold", given.probe_threshold, HIGHEST_PROBE_THRESHOLD),
-    ):
-        if number is not None and not 1 <= number <= most:
-            yield f"{name} is {number}, but must be 1 to {most}"
+    if given.probe_interval is not None and not 1 <= given.probe_interval <= 3600:
+        yield f"balancer.probeIntervalSeconds is {given.probe_interval}, but must be 1 to 3600"
+    if given.probe_threshold is not None and not 1 <= given.probe_threshold <= 100:
+        yield f"balancer.probeThreshold is {given.probe_threshold}, but must be 1 to 100"
     interval = given.probe_interval or 5
     if given.drain_time <= interval:
         yield (

@@ -57,12 +57,6 @@ class PreferredHost(StrEnum):
 PROBE_SOURCE: Final = "168.63.129.16"
 """The address that Azure's load balancer probes from."""
 
-LONGEST_PROBE_INTERVAL: Final = 2_147_483
-"""Seconds between two probes, at most, as Azure's load balancer takes them."""
-
-HIGHEST_PROBE_THRESHOLD: Final = 100
-"""Probes in a row that may go unanswered, at most, as it takes them."""
-
 HEALTH_CHECK_PORT: Final = 8444
 """Where a unit answers the balancer's probe (guide, 5.3 and 7)."""
 

@@ -4,12 +4,7 @@ from enum import StrEnum
 
 from pydantic import ConfigDict, Field
 
-from loadmaster_ha.domain.ha import (
-    CHECK_PORT_FORBIDDEN,
-    HEALTH_CHECK_PORT,
-    HIGHEST_PROBE_THRESHOLD,
-    LONGEST_PROBE_INTERVAL,
-)
+from loadmaster_ha.domain.ha import CHECK_PORT_FORBIDDEN, HEALTH_CHECK_PORT
 from loadmaster_ha.resources import cel
 from loadmaster_ha.resources.model import Model, Rule, immutable, rules
 from loadmaster_ha.resources.names import (
@@ -253,9 +248,9 @@ class HealthCheck(Model):
     """Port on which the units answer the probe (HTTP GET /). A balancing rule on the same port shows who is
     active."""
 
-    interval_seconds: int = Field(default=5, ge=5, le=LONGEST_PROBE_INTERVAL, strict=True)
+    interval_seconds: int = Field(default=5, ge=5, le=2147483, strict=True)
     """Seconds between two probes of a unit."""
 
-    threshold: int = Field(default=2, ge=1, le=HIGHEST_PROBE_THRESHOLD, strict=True)
+    threshold: int = Field(default=2, ge=1, le=100, strict=True)
     """How many probes in a row must stay unanswered before a unit is out. An answer other than 200 counts at
     once."""

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from loadmaster_ha.domain.ha import HIGHEST_PROBE_THRESHOLD, LONGEST_PROBE_INTERVAL
 from loadmaster_ha.loadmaster.shapes import Access, Command, Data, Field, Parameter, Permission, Record, Texts
 from loadmaster_ha.loadmaster.values import Kind
 
@@ -88,20 +87,8 @@ COMMANDS: Final = (
         (
             Parameter("frontend", Kind.ADDRESS, "The balancer's address, asked as a witness."),
             Parameter("probesource", Kind.ADDRESS, "Where the balancer's probes come from: 168.63.129.16."),
-            Parameter(
-                "probeinterval",
-                Kind.NUMBER,
-                "Seconds between probes: 5.",
-                minimum=1,
-                maximum=LONGEST_PROBE_INTERVAL,
-            ),
-            Parameter(
-                "probethreshold",
-                Kind.NUMBER,
-                "Silent probes until down: 2.",
-                minimum=1,
-                maximum=HIGHEST_PROBE_THRESHOLD,
-            ),
+            Parameter("probeinterval", Kind.NUMBER, "Seconds between probes: 5.", minimum=1, maximum=3600),
+            Parameter("probethreshold", Kind.NUMBER, "Silent probes until down: 2.", minimum=1, maximum=20),
         ),
         permissions=_ALL,
         extension=True,

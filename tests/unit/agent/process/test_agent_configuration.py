@@ -7,7 +7,6 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from loadmaster_ha.agent.configuration import (
     OPTIONS,
@@ -18,8 +17,6 @@ from loadmaster_ha.agent.configuration import (
 )
 from loadmaster_ha.agent.configuration_checks import check, read_secret
 from loadmaster_ha.agent.configuration_sources import load
-from loadmaster_ha.loadmaster import commands, requests
-from loadmaster_ha.resources.balancer import HealthCheck
 
 SAMPLES = {
     "_address": "10.9.8.7",
@@ -151,40 +148,6 @@ def test_an_empty_file_and_empty_groups_say_nothing(tmp_path):
 def test_settings_that_do_not_go_together_are_refused(given_, says):
     with pytest.raises(InvalidConfiguration, match=says):
         check(Configuration(**given_))
-
-
-def takes(reader, *refusals):
-    """Whether a reader takes what it is given."""
-    try:
-        reader()
-    except refusals:
-        return False
-    return True
-
-
-@pytest.mark.parametrize(
-    ("name", "number", "right"),
-    [
-        ("threshold", 0, False),
-        ("threshold", 1, True),
-        ("threshold", 100, True),
-        ("threshold", 101, False),
-        ("interval", 5, True),
-        ("interval", 3601, True),
-        ("interval", 2_147_483, True),
-        ("interval", 2_147_484, False),
-    ],
-)
-def test_manifest_file_and_api_take_the_same_probes(name, number, right):
-    field = {"threshold": "threshold", "interval": "intervalSeconds"}[name]
-    configured = Configuration(**{f"probe_{name}": number}, drain_time=1e7)
-    command = commands.find("agentsetparams")
-    assert command is not None
-    assert right is takes(lambda: HealthCheck.model_validate({field: number}), ValidationError)
-    assert right is takes(lambda: check(configured), InvalidConfiguration)
-    assert right is takes(
-        lambda: requests.read(command, {f"probe{name}": str(number)}), requests.ParameterError
-    )
 
 
 def test_everything_that_is_wrong_is_told_at_once():
