@@ -12,7 +12,7 @@ from loadmaster_ha.planning.changes import Plan
 from loadmaster_ha.planning.layout import Layout
 from loadmaster_ha.planning.observation import Observation
 from loadmaster_ha.planning.target import PairTarget
-from loadmaster_ha.planning.units.publishing import held_back, is_managed, place_of, waits_for
+from loadmaster_ha.planning.units.publishing import held_back, is_managed, listening_at, waits_for
 
 
 def unpublished(target: PairTarget, publish: PairTarget, waiting: frozenset[str]) -> tuple[str, ...]:
@@ -30,11 +30,10 @@ def put_off(target: PairTarget, publish: PairTarget) -> tuple[str, ...]:
         told.append(f"the check port stays {kept} until the units can follow to {wanted}")
     layout, there = Layout(target), {each.name: each for each in publish.spec.services}
     for service in target.spec.services:
-        wants = place_of(layout, service)
-        has = wants if (found := there.get(service.name)) is None else place_of(layout, found)
+        wants = listening_at(layout, service)
+        has = listening_at(layout, there.get(service.name, service))
         if has != wants:
-            where, to = has.partition(" ")[2], wants.partition(" ")[2]
-            told.append(f"service {service.name!r} leads to {where} until the units answer for it at {to}")
+            told.append(f"service {service.name!r} leads to {has} until the units answer for it at {wants}")
     return tuple(told)
 
 

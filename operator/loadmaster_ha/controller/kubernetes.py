@@ -46,7 +46,6 @@ WATCH_SECONDS: Final = 300
 SILENT_SECONDS: Final = 75.0
 """Without an event or bookmark for so long a watch is opened anew."""
 
-_TIMED_BY_CALLER: Final = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS)
 _SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -177,7 +176,7 @@ class Kubernetes:
                     params=query,
                     data=None if body is None else json.dumps(body),
                     headers={} if body is None else {"Content-Type": content_type},
-                    timeout=_TIMED_BY_CALLER,
+                    timeout=aiohttp.ClientTimeout(),  # that of above counts
                 ) as answer:
                     text = await answer.text()
         except (aiohttp.ClientError, TimeoutError, OSError) as problem:

@@ -178,6 +178,7 @@ def _progress(situation: Situation) -> tuple[ConditionStatus, str, str]:
     """Whether work goes on. The first row that fits decides."""
     waiting = situation.waiting
     plan_made = situation.plan is not None
+    awaited = _awaited(situation)
     rows = (
         (situation.operation, TRUE, Reason.OPERATION_RUNNING, _running(situation.operation)),
         (waiting, TRUE, waiting.reason if waiting else "", waiting.message if waiting else ""),
@@ -186,7 +187,7 @@ def _progress(situation: Situation) -> tuple[ConditionStatus, str, str]:
         (situation.deleting, TRUE, Reason.CLEANING_UP, differences(situation.changes)),
         (not plan_made, TRUE, Reason.NOT_OBSERVED, "Azure has not been read yet."),
         (situation.changes, TRUE, Reason.APPLYING, differences(situation.changes)),
-        (_awaited(situation), TRUE, Reason.APPLYING, _awaited(situation)),
+        (awaited, TRUE, Reason.APPLYING, awaited),
     )
     for applies, status, reason, message in rows:
         if applies:

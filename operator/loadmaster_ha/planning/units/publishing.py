@@ -116,8 +116,13 @@ def waits_for(target: PairTarget, ready: frozenset[str] | None) -> frozenset[str
 
 def place_of(layout: Layout, service: Service) -> str:
     """A service and where it is on the units: what is ready at one port is not ready at another."""
+    return f"{service.name} {listening_at(layout, service)}"
+
+
+def listening_at(layout: Layout, service: Service) -> str:
+    """Where a service is on the units."""
     port = service.backend_port or service.port
-    return f"{service.name} {arm_name(layout, service)}:{port}/{service.protocol.lower()}"
+    return f"{arm_name(layout, service)}:{port}/{service.protocol.lower()}"
 
 
 def _is_ready(layout: Layout, service: Service, ready: frozenset[str] | None) -> bool:
